@@ -1,0 +1,320 @@
+"""The record: everything one run measured on one machine with one toolchain, as it stands in the history.
+
+A record can be published: it holds the runner's nickname instead of host names, no absolute path and no secret.
+Every number in it is checked when it is read, so that a rate of zero or a NaN never reaches a verdict.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import statistics
+from collections.abc import Mapping  # noqa: TC003  # msgspec reads the annotations at run time
+from datetime import datetime  # noqa: TC003  # as above
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from regress.errors import HistoryError
+
+SCHEMA = 1
+"""Version of the record's shape; a reader refuses a newer one."""
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Bytes = Annotated[int, msgspec.Meta(ge=0)]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+
+ToolchainKind = Literal["venv", "current", "source"]
+Stage = Literal["toolchain", "model", "build", "load", "bench"]
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is written to a file: immutable, and with no field that the schema does not name."""
+
+
+class Package(Stored):
+    """One package of a toolchain.
+
+    Attributes:
+        name: Distribution name, normalised.
+        version: Its version.
+        sha256: Digests of the wheels its lock allows, sorted; empty for the kinds that have no lock.
+    """
+
+    name: str
+    version: str
+    sha256: tuple[str, ...] = ()
+
+
+class Toolchain(Stored):
+    """The identity of a toolchain: what was resolved, and the fingerprint of all of it.
+
+    Attributes:
+        name: Its name in `regress.toml`.
+        kind: How it came to be.
+        fingerprint: SHA-256 over kind, Python, platform, packages and, for a source tree, its content.
+        python: Version of its interpreter, such as `3.11.7`.
+        platform: Its platform, such as `linux-x86_64`.
+        packages: Every package in it, sorted by name.
+    """
+
+    name: str
+    kind: ToolchainKind
+    fingerprint: Sha256
+    python: str
+    platform: str
+    packages: tuple[Package, ...]
+
+
+class Environment(Stored):
+    """The machine as far as it decides the speed.
+
+    Attributes:
+        fingerprint: SHA-256 over the fields that must match before two records are compared.
+        system: Operating system and its version, such as `Debian GNU/Linux 12`.
+        kernel: Kernel release; recorded, but not part of the fingerprint.
+        machine: Processor architecture, such as `x86_64`.
+        cpu: Model name of the processor.
+        cpu_count: Logical processors this process may use.
+        memory_bytes: Physical memory.
+        device: The accelerator, or the processor where there is none.
+        driver: Version of the accelerator's driver; `None` without one.
+        settings: Environment variables that change the speed (thread counts, compiler modes) and are set.
+    """
+
+    fingerprint: Sha256
+    system: str
+    kernel: str
+    machine: str
+    cpu: str
+    cpu_count: Count
+    memory_bytes: Bytes
+    device: str
+    driver: str | None = None
+    settings: dict[str, str] = {}
+
+
+class Workload(Stored):
+    """What a case asks of the model: tokens in the prompt, tokens to generate after it."""
+
+    prompt_tokens: Count
+    new_tokens: Count
+
+    @property
+    def key(self) -> str:
+        """The workload as it stands at the end of a case's key, such as `p1024+128`."""
+        return f"p{self.prompt_tokens}+{self.new_tokens}"
+
+
+class Model(Stored):
+    """Where weights came from.
+
+    Attributes:
+        source: `hf:REPO@REVISION` with the commit it resolved to, `synthetic:PRESET`, or `path:NAME` (the
+            folder's name alone).
+        name: Short name for keys and pages, such as `llama-2-7b`.
+        digest: SHA-256 over the configuration and the weights.
+    """
+
+    source: str
+    name: str
+    digest: Sha256
+
+
+class Kernel(Stored):
+    """One compiled function of a model library and the SHA-256 of its scheduled source."""
+
+    name: str
+    sha256: Sha256
+
+
+class Artifact(Stored):
+    """What a build made, and of what: the manifest that lies beside the model library.
+
+    Attributes:
+        digest: The artifact's address: SHA-256 over toolchain, model, quantization, target, flags and builder.
+        toolchain: Fingerprint of the toolchain.
+        model: The weights.
+        quantization: As MLC names it, such as `q4f16_1`.
+        target: As the case names it, such as `llvm` or `cuda`.
+        resolved_target: The whole target the compiler was given.
+        flags: Build flags in force.
+        builder: SHA-256 of the builder's own source.
+        build_duration_s: Wall time of quantization and compilation, in seconds.
+        model_lib_bytes: Size of `lib.so`.
+        model_lib_sha256: Digest of `lib.so`.
+        param_bytes: Size of all parameters as stored.
+        param_count: Number of parameters before quantization.
+        bits_per_param: `8 * param_bytes / param_count`.
+        planned_memory_bytes: Temporary memory the compiler planned, per exported function.
+        kv_cache: Name of the exported function that makes the KV cache.
+        kernels: Compiled functions, sorted by name.
+    """
+
+    digest: Sha256
+    toolchain: Sha256
+    model: Model
+    quantization: str
+    target: str
+    resolved_target: str
+    flags: dict[str, str]
+    builder: Sha256
+    build_duration_s: Positive
+    model_lib_bytes: Count
+    model_lib_sha256: Sha256
+    param_bytes: Count
+    param_count: Count
+    bits_per_param: Positive
+    planned_memory_bytes: dict[str, Bytes]
+    kv_cache: str
+    kernels: tuple[Kernel, ...]
+
+
+class Failure(Stored):
+    """Why a stage gave no result.
+
+    Attributes:
+        stage: Where it failed.
+        cause: The telling line of what the failing process said, without paths or secrets.
+        how: How the process ended, such as `exit status 1` or `killed by SIGSEGV`.
+        signal: Name of the signal that ended it; `None` where it exited by itself.
+        log: The last lines of its log, without paths or secrets.
+    """
+
+    stage: Stage
+    cause: str
+    how: str
+    signal: str | None = None
+    log: str = ""
+
+
+class Replicate(Stored):
+    """One fresh process that loaded the artifact, warmed up and measured.
+
+    Attributes:
+        started_at: When it started, with its UTC offset.
+        samples: Metric name to the value of each timed repeat, in order.
+        token_ids: The greedy tokens it generated.
+        logits_sha256: Digest of the logits of the prefill and of each decode step (little-endian float32).
+    """
+
+    started_at: datetime
+    samples: dict[str, Annotated[tuple[Positive, ...], msgspec.Meta(min_length=1)]]
+    token_ids: tuple[int, ...]
+    logits_sha256: Sha256
+
+    def value(self, metric: str) -> float | None:
+        """The median of the metric's timed repeats: the unit of statistics; `None` where it was not measured."""
+        samples = self.samples.get(metric)
+        return statistics.median(samples) if samples else None
+
+
+class CaseResult(Stored):
+    """What one case of the run gave: an artifact and replicates, or the failure that stands in their place."""
+
+    key: str
+    workload: Workload
+    harness: Literal["vm"] = "vm"
+    artifact: Artifact | None = None
+    replicates: tuple[Replicate, ...] = ()
+    failure: Failure | None = None
+
+    def values(self, metric: str) -> list[float]:
+        """The metric's value in each replicate, in order of measurement; empty where it was not measured."""
+        values = (replicate.value(metric) for replicate in self.replicates)
+        return [value for value in values if value is not None]
+
+
+class Record(Stored):
+    """Everything one run measured on one machine with one toolchain.
+
+    Attributes:
+        schema: Version of this shape.
+        id: `<time>-<toolchain>-<random>`, the stem of its file's name.
+        recorded_at: When the run started, with its UTC offset.
+        runner: Nickname of the machine.
+        regress: Version of `regress` that wrote it.
+        harness: SHA-256 of the worker that measured; rates of different harnesses are not compared.
+        toolchain: What was measured.
+        environment: On what.
+        cases: The results, in the baseline's order.
+    """
+
+    schema: int
+    id: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z._+-]+$")]
+    recorded_at: datetime
+    runner: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*$")]
+    regress: str
+    harness: Sha256
+    toolchain: Toolchain
+    environment: Environment
+    cases: tuple[CaseResult, ...]
+
+    def case(self, key: str) -> CaseResult | None:
+        """The result of that case; `None` where the run did not have it."""
+        return next((case for case in self.cases if case.key == key), None)
+
+
+def encode(stored: Stored) -> bytes:
+    """The JSON text of a stored object: indented, keys in schema order, newline at the end."""
+    return msgspec.json.format(msgspec.json.encode(stored), indent=1) + b"\n"
+
+
+def decode_record(data: bytes, name: str) -> Record:
+    """The record in a file's content.
+
+    Args:
+        data: The file's content.
+        name: The file's name, for errors.
+
+    Raises:
+        HistoryError: It is truncated, of a newer schema, or a field is missing, unknown or out of range.
+    """
+    try:
+        version = msgspec.json.decode(data, type=_SchemaOnly).schema
+        if version > SCHEMA:
+            raise HistoryError(
+                f"{name}: schema {version} is newer than this regress reads ({SCHEMA})", hint="update regress"
+            )
+        record = msgspec.json.decode(data, type=Record)
+    except msgspec.MsgspecError as error:
+        raise HistoryError(f"{name}: {error}") from error
+    duplicate = first_duplicate(case.key for case in record.cases)
+    if duplicate is not None:
+        raise HistoryError(f"{name}: cases: '{duplicate}' stands twice")
+    return record
+
+
+def first_duplicate(keys: Any) -> str | None:  # noqa: ANN401
+    """The first key that was seen before; `None` where all differ."""
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            return str(key)
+        seen.add(key)
+    return None
+
+
+def digest(value: object) -> str:
+    """SHA-256, in hexadecimal, over the canonical JSON text of a value (keys sorted)."""
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+
+
+_ABSOLUTE_PATH = re.compile(r"(?<![\w.:/])(?:/[\w.+@=-]+){2,}/?")
+_SECRET = re.compile(r"\b(?:hf_|gh[pousr]_|github_pat_)[A-Za-z0-9_]{8,}|(?i:bearer )\S+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
+
+
+def publishable(text: str) -> str:
+    """The text with absolute paths cut to their last two parts and tokens and passwords struck out."""
+    def shortened(match: re.Match[str]) -> str:
+        return "…/" + "/".join(match.group().rstrip("/").split("/")[-2:])
+
+    return _ABSOLUTE_PATH.sub(shortened, _SECRET.sub("***", text))
+
+
+class _SchemaOnly(msgspec.Struct):
+    schema: int
+
+
+Flags = Mapping[str, str]
