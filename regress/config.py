@@ -1,0 +1,195 @@
+"""`regress.toml`: the toolchains, what a plain `regress run` measures, where history and site lie.
+
+Every mistake is one line that names the file and the key, with the nearest right word.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import date  # noqa: TC003  # msgspec reads the annotations at run time
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from regress.errors import ConfigError, RegressError, UsageError, did_you_mean
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE_NAME = "regress.toml"
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of a TOML file of ours: immutable, with no key that is not named."""
+
+
+class ToolchainSpec(Table, frozen=True):
+    """`[toolchains.NAME]`: how to come by one toolchain.
+
+    Attributes:
+        name: Its key in the file.
+        kind: `venv` installs `packages`; `current` is the Python that runs `regress`, or `python`; `source` is
+            `packages` installed, with the checkout `path` in front of them.
+        packages: Requirements as pip writes them.
+        as_of: Resolve everything as the index stood at the end of that day, in UTC.
+        python: Interpreter or version for the environment; the one that runs `regress` where absent.
+        path: The Python folder of a checkout, for `source`.
+        index_url: Package index to resolve from; the one uv is set to use where absent.
+        find_links: Pages or folders of wheels to take in besides the index.
+    """
+
+    name: str
+    kind: Literal["venv", "current", "source"] = "venv"
+    packages: tuple[str, ...] = ()
+    as_of: date | None = None
+    python: str | None = None
+    path: str | None = None
+    index_url: str | None = None
+    find_links: tuple[str, ...] = ()
+
+
+class RunSpec(Table, frozen=True):
+    """`[run]`: what `regress run` does when its command line does not say.
+
+    Attributes:
+        baseline: Baseline file, relative to `regress.toml`.
+        toolchains: Toolchains to measure; the last one is the candidate that the verdict is about.
+    """
+
+    baseline: str
+    toolchains: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+
+
+class Config(Table, frozen=True):
+    """All of `regress.toml`.
+
+    Attributes:
+        run: Defaults of `regress run`.
+        toolchains: The declared toolchains by name.
+        title: Title of the site.
+        history: Folder of the records, relative to the working folder.
+        site: Folder the site is written to, relative to the working folder.
+    """
+
+    run: RunSpec
+    toolchains: dict[str, ToolchainSpec]
+    title: str = "regress"
+    history: str = "history"
+    site: str = "site"
+
+    def toolchain(self, name: str) -> ToolchainSpec:
+        """The toolchain of that name.
+
+        Raises:
+            UsageError: None is declared under it.
+        """
+        if name not in self.toolchains:
+            raise UsageError(
+                f"no toolchain '{name}' in {FILE_NAME}{did_you_mean(name, self.toolchains)}",
+                hint=f"declared: {', '.join(self.toolchains)}",
+            )
+        return self.toolchains[name]
+
+
+def parse_config(text: str, name: str) -> Config:
+    """The configuration in a file's text.
+
+    Args:
+        text: TOML.
+        name: The file's name, for errors.
+
+    Raises:
+        ConfigError: It is not TOML, or a key is unknown, missing or of the wrong type.
+    """
+    document = parse_toml(text, name)
+    declared = document.pop("toolchains", {})
+    if not isinstance(declared, dict):
+        raise ConfigError(f"{name}: toolchains: expected a table of toolchains")
+    toolchains = {
+        toolchain: _toolchain(table, toolchain, f"{name}: toolchains.{toolchain}")
+        for toolchain, table in declared.items()
+    }
+    config = convert({**document, "toolchains": {}}, Config, name)
+    for toolchain in config.run.toolchains:
+        if toolchain not in toolchains:
+            raise ConfigError(
+                f"{name}: run.toolchains: no toolchain '{toolchain}'{did_you_mean(toolchain, toolchains)}"
+            )
+    return msgspec.structs.replace(config, toolchains=toolchains)
+
+
+def _toolchain(table: object, name: str, where: str) -> ToolchainSpec:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where}: expected a table")
+    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._+-]*", name):
+        raise ConfigError(f"{where}: a toolchain's name holds letters, digits and . _ + - only")
+    spec = convert({"name": name, **table}, ToolchainSpec, where)
+    if spec.kind == "venv" and not spec.packages:
+        raise ConfigError(f"{where}.packages: a venv toolchain needs at least one package")
+    if (spec.kind == "source") != (spec.path is not None):
+        raise ConfigError(f"{where}.path: required for kind 'source', and for no other")
+    return spec
+
+
+def parse_toml(text: str, name: str, error: type[RegressError] = ConfigError) -> dict[str, Any]:
+    """The tables of a TOML text; raises `error`, naming the file, where it is not TOML."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise error(f"{name}: not valid TOML: {problem}") from problem
+
+
+def convert(value: object, kind: type[T], where: str) -> T:
+    """The value as an object of that kind.
+
+    Args:
+        value: What TOML gave.
+        kind: The struct to make.
+        where: File, and table where known, for errors.
+
+    Raises:
+        ConfigError: A key is unknown, missing, of the wrong type or out of range.
+    """
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {_explained(str(error), kind)}") from error
+
+
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`")
+_MISSING = re.compile(r"Object missing required field `(?P<key>.*)`")
+
+
+def _explained(message: str, kind: type[msgspec.Struct]) -> str:
+    """msgspec's message with the key in front, and the nearest known key where one is unknown."""
+    match = _AT.match(message)
+    assert match is not None  # noqa: S101  # the pattern matches every text
+    what, path = match["what"], match["path"] or ""
+    prefix = f"{path}." if path else ""
+    if unknown := _UNKNOWN.fullmatch(what):
+        return f"{prefix}{unknown['key']}: unknown key{did_you_mean(unknown['key'], _field_names(kind))}"
+    if missing := _MISSING.fullmatch(what):
+        return f"{prefix}{missing['key']}: missing"
+    return f"{path}: {what}" if path else what
+
+
+def _field_names(kind: type[msgspec.Struct]) -> set[str]:
+    """The names of all fields of a struct and of the structs inside it."""
+    names: set[str] = set()
+    for field in msgspec.structs.fields(kind):
+        names.add(field.encode_name)
+        for inner in _structs_in(field.type):
+            names |= _field_names(inner)
+    return names
+
+
+def _structs_in(annotation: Any) -> list[type[msgspec.Struct]]:  # noqa: ANN401
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return [annotation]
+    return [struct for inner in getattr(annotation, "__args__", ()) for struct in _structs_in(inner)]
