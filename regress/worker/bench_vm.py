@@ -1,0 +1,134 @@
+"""Measures a built model through TVM's virtual machine: one replicate, in this fresh process.
+
+What is timed is the kernel path: embedding, the model and the wait for the device, for the whole prompt (prefill) and
+for each further token (decode). Choosing the next token happens on the host, between the timed steps, and is not
+part of them. The clock is monotonic.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from regress.worker.vm_model import VmModel, logits_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from regress.worker.protocol import Channel
+
+
+class Timing(NamedTuple):
+    """One pass over a prompt.
+
+    Attributes:
+        prefill_s: From the prompt's ids on the device to its logits, in seconds.
+        decode_s: Sum over the decode steps, in seconds.
+        token_ids: The greedy token after the prompt and after each decode step.
+        logits_sha256: Digest of all their logits.
+    """
+
+    prefill_s: float
+    decode_s: float
+    token_ids: list[int]
+    logits_sha256: str
+
+
+def main(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """Measures one replicate.
+
+    Args:
+        request: `artifact` (folder), `device` (`cpu` or `cuda`), `prompt_tokens`, `new_tokens`, `warmups`, `repeats`,
+            `seed`, and `prompts` (lists of token ids, used in turn) or null for seeded random ones.
+        channel: For progress.
+
+    Returns:
+        `samples` (metric to one value per repeat), `token_ids` and `logits_sha256` of the first prompt.
+    """
+    prompt_tokens, new_tokens = request["prompt_tokens"], request["new_tokens"]
+    channel.progress("load")
+    model = VmModel(Path(request["artifact"]), request["device"], prompt_tokens + new_tokens)
+    prompts = Prompts(request, vocab_size(model))
+    reference = _pass(model, prompts[0], new_tokens)
+    for index in range(1, request["warmups"]):
+        _pass(model, prompts[index], new_tokens)
+    timings: list[Timing] = []
+    for index in range(request["repeats"]):
+        channel.progress("repeat", index, request["repeats"])
+        timings.append(_pass(model, prompts[index], new_tokens))
+    return {
+        "samples": {**_samples(timings, prompt_tokens, new_tokens), "peak_memory_bytes": [_peak_memory_bytes()]},
+        "token_ids": reference.token_ids,
+        "logits_sha256": reference.logits_sha256,
+    }
+
+
+def vocab_size(model: VmModel) -> int:
+    """Rows of the embedding, from the model's own metadata."""
+    embedding = next(param for param in model.metadata["params"] if "embed_tokens" in param["name"])
+    return int(embedding["shape"][0])
+
+
+class Prompts:
+    """The prompts of a replicate: the given ones in turn, or seeded random ones, no two alike."""
+
+    def __init__(self, request: dict[str, Any], vocab_size: int) -> None:
+        self._given: list[list[int]] | None = request["prompts"]
+        self._seed, self._length, self._vocab_size = request["seed"], request["prompt_tokens"], vocab_size
+
+    def __getitem__(self, index: int) -> list[int]:
+        if self._given:
+            return self._given[index % len(self._given)]
+        random = np.random.default_rng([self._seed, self._length, index])
+        ids: list[int] = random.integers(0, self._vocab_size, self._length).tolist()
+        return ids
+
+
+def _pass(model: VmModel, prompt: Sequence[int], new_tokens: int) -> Timing:
+    """Prefill of a prompt and `new_tokens` greedy decode steps."""
+    digest = hashlib.sha256()
+    token_ids: list[int] = []
+    model.restart()
+    chunks = model.chunks(prompt)
+    started = time.perf_counter_ns()
+    logits = model.prefill(chunks)
+    model.device.sync()
+    prefill_ns = time.perf_counter_ns() - started
+    decode_ns = 0
+    for _ in range(new_tokens):
+        ids = model.to_device([_choose(logits, token_ids, digest)])
+        started = time.perf_counter_ns()
+        logits = model.decode(ids)
+        model.device.sync()
+        decode_ns += time.perf_counter_ns() - started
+    _choose(logits, token_ids, digest)
+    return Timing(prefill_ns / 1e9, decode_ns / 1e9, token_ids, digest.hexdigest())
+
+
+def _choose(logits: Any, token_ids: list[int], digest: Any) -> int:  # noqa: ANN401
+    """The greedy token, noted together with the logits' bytes."""
+    values = logits_of(logits)
+    digest.update(values.tobytes())
+    token_ids.append(int(values.argmax()))
+    return token_ids[-1]
+
+
+def _samples(timings: Sequence[Timing], prompt_tokens: int, new_tokens: int) -> dict[str, list[float]]:
+    return {
+        "prefill_tokens_per_s": [prompt_tokens / timing.prefill_s for timing in timings],
+        "decode_tokens_per_s": [new_tokens / timing.decode_s for timing in timings],
+        "time_to_first_token_s": [timing.prefill_s for timing in timings],
+        "time_per_output_token_s": [timing.decode_s / new_tokens for timing in timings],
+    }
+
+
+def _peak_memory_bytes() -> int:
+    """The largest resident size of this process; the kernel counts in KiB, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,132 @@
+"""A built model loaded into TVM's virtual machine: the exported functions behind three calls.
+
+Drives what the `tvm` builder and MLC-LLM's `compile` write alike: `_metadata`, `embed`, `prefill`, `decode` and a
+function that creates the KV cache.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tvm
+from tvm import relax
+from tvm_ffi import Shape
+
+from regress.worker.weights import read_shards
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+PAGE_SIZE = 16
+"""Tokens in a page of the KV cache."""
+_SEQUENCE = 0
+
+
+class VmModel:
+    """One sequence of a built model.
+
+    Args:
+        artifact: Folder with `lib.so`, `tensor-cache.json` and its shards.
+        device: TVM device type, `cpu` or `cuda`.
+        context: Tokens the KV cache shall hold.
+
+    Raises:
+        RuntimeError: The library exports no function that creates a KV cache, or a parameter is missing.
+    """
+
+    def __init__(self, artifact: Path, device: str, context: int) -> None:
+        self.device = tvm.device(device, 0)
+        if not self.device.exist:
+            raise RuntimeError(f"TVM sees no {device} device")
+        self._vm = relax.VirtualMachine(tvm.runtime.load_module(str(artifact / "lib.so")), self.device)
+        self.metadata = json.loads(str(self._vm["_metadata"]()))
+        self.chunk = int(self.metadata["prefill_chunk_size"])
+        self._params = self._load_params(artifact)
+        self._embed, self._prefill, self._decode = (self._vm[name] for name in ("embed", "prefill", "decode"))
+        self._cache = self._create_cache(context)
+        builtin = {name: tvm.get_global_func(f"vm.builtin.{name}") for name in _BUILTINS}
+        self._reshape = builtin["reshape"]
+        self._clear, self._add = builtin["kv_state_clear"], builtin["kv_state_add_sequence"]
+        self._begin, self._end = builtin["kv_state_begin_forward"], builtin["kv_state_end_forward"]
+
+    def restart(self) -> None:
+        """Empties the KV cache and begins a new sequence."""
+        self._clear(self._cache)
+        self._add(self._cache, _SEQUENCE)
+
+    def to_device(self, token_ids: Sequence[int]) -> tvm.runtime.Tensor:
+        """Token ids on the device, int32."""
+        return tvm.runtime.tensor(np.array(token_ids, "int32"), device=self.device)
+
+    def prefill(self, chunks: Sequence[tvm.runtime.Tensor]) -> tvm.runtime.Tensor:
+        """Logits `(1, 1, vocab_size)` after the prompt; not yet waited for.
+
+        Args:
+            chunks: The prompt's ids, at most `chunk` in each, from `to_device`.
+        """
+        for ids in chunks:
+            logits = self._step(self._prefill, ids)
+        return logits
+
+    def decode(self, ids: tvm.runtime.Tensor) -> tvm.runtime.Tensor:
+        """Logits `(1, 1, vocab_size)` after one more token; not yet waited for."""
+        return self._step(self._decode, ids)
+
+    def chunks(self, token_ids: Sequence[int]) -> list[tvm.runtime.Tensor]:
+        """A prompt on the device, in pieces that one prefill takes."""
+        return [
+            self.to_device(token_ids[start : start + self.chunk])
+            for start in range(0, len(token_ids), self.chunk)
+        ]
+
+    def _step(self, function: Any, ids: tvm.runtime.Tensor) -> tvm.runtime.Tensor:  # noqa: ANN401
+        hidden = self._embed(ids, self._params)
+        tokens, width = hidden.shape
+        embedded = self._reshape(hidden, Shape([1, tokens, width]))
+        self._begin(self._cache, Shape([_SEQUENCE]), Shape([tokens]))
+        logits = function(embedded, self._cache, self._params)[0]
+        self._end(self._cache)
+        return logits
+
+    def _load_params(self, artifact: Path) -> list[tvm.runtime.Tensor]:
+        names = [param["name"] for param in self.metadata["params"]]
+        wanted = set(names)
+        loaded = {
+            name: tvm.runtime.tensor(array, device=self.device)
+            for name, array in read_shards(artifact)
+            if name in wanted
+        }
+        missing = wanted - loaded.keys()
+        if missing:
+            raise RuntimeError(f"tensor-cache.json: parameter '{min(missing)}' is missing")
+        return [loaded[name] for name in names]
+
+    def _create_cache(self, context: int) -> Any:  # noqa: ANN401
+        for name in ("create_flashinfer_paged_kv_cache", "create_tir_paged_kv_cache"):
+            try:
+                create = self._vm[name]
+            except AttributeError:
+                continue
+            sizes = (1, context, min(self.chunk, context), PAGE_SIZE, 0)
+            return create(*(Shape([size]) for size in sizes))
+        raise RuntimeError("lib.so exports no function that creates a paged KV cache")
+
+
+_BUILTINS = (
+    "reshape",
+    "kv_state_clear",
+    "kv_state_add_sequence",
+    "kv_state_begin_forward",
+    "kv_state_end_forward",
+)
+
+
+def logits_of(tensor: tvm.runtime.Tensor) -> NDArray[np.float32]:
+    """Logits as numpy sees them, shape `(vocab_size,)`, float32."""
+    logits: NDArray[np.float32] = tensor.numpy()
+    return logits.reshape(-1)
