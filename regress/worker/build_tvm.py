@@ -21,7 +21,13 @@ from regress.worker import weights
 from regress.worker.cpu_schedule import ScheduleCpuMatmul
 from regress.worker.llama import KV_CACHE_FUNCTION, LlamaForCausalLM
 from regress.worker.llama_config import LlamaConfig, parse_config
-from regress.worker.passes import AttachBounds, AttachMetadata, CollectKernels, FuseDequantizeMatmul
+from regress.worker.passes import (
+    AttachBounds,
+    AttachMetadata,
+    CollectKernels,
+    DeclareNoAlias,
+    FuseDequantizeMatmul,
+)
 from regress.worker.quantize import QUANTIZATIONS, Quantization
 
 if TYPE_CHECKING:
@@ -146,6 +152,7 @@ def compile_module(
         relax.transform.FuseTIR(),
         FuseDequantizeMatmul(),
         *_schedule_passes(target, flags["schedule"]),
+        DeclareNoAlias(),
         kernels,
         relax.transform.RewriteDataflowReshape(),
         relax.transform.ToNonDataflow(),

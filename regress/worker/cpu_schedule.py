@@ -22,8 +22,8 @@ COLUMN_TILE = 16
 """Output columns of a prefill tile: one 512-bit register of float32."""
 TOKEN_TILE = 8
 """Tokens of a prefill tile: its sums stay in registers."""
-UNROLL = 4
-"""Steps of a dot product laid out in a row: one quantization group."""
+ROWS = 4
+"""Rows of the matrix that one token meets at a time: one row's sum alone would wait for its own last addition."""
 
 
 @tvm.transform.module_pass(opt_level=0, name="ScheduleCpuMatmul")
@@ -59,7 +59,7 @@ def schedule_matmul(function: tirx.PrimFunc) -> tirx.PrimFunc | None:
         return None
     dequantize = before[0] if before else None
     epilogue = _joined(schedule, after)
-    if _is(extents[1], 1):
+    if _is(extents[1], 1) and _divides(ROWS, extents[2]):
         _schedule_one_token(schedule, matmul, dequantize, epilogue)
     elif _divides(COLUMN_TILE, extents[2]):
         _schedule_many_tokens(schedule, matmul, dequantize, epilogue)
@@ -73,20 +73,18 @@ def _schedule_one_token(
 ) -> None:
     """Rows of the matrix over threads; each dot product in `LANES` partial sums, dequantized in registers."""
     matmul = schedule.get_sblock(matmul_name)
-    inner = schedule.get_loops(matmul)[-1]
-    _, lane = schedule.split(inner, [None, LANES])
+    _, lane = schedule.split(schedule.get_loops(matmul)[-1], [None, LANES])
     partial = schedule.rfactor(lane, 0)
     if dequantize is not None:
         schedule.compute_inline(schedule.get_sblock(dequantize))
-    row = schedule.get_loops(matmul)[2]
-    schedule.parallel(row)
-    schedule.compute_at(partial, row)
+    block, _ = schedule.split(schedule.get_loops(matmul)[2], [None, ROWS])
+    schedule.parallel(block)
+    schedule.compute_at(partial, block)
     if epilogue is not None:
-        schedule.reverse_compute_at(schedule.get_sblock(epilogue), row)
-    lane, step = schedule.get_loops(partial)[-2:]
-    schedule.reorder(step, lane)
-    step, unrolled = schedule.split(step, [None, UNROLL])
-    schedule.unroll(unrolled)
+        schedule.reverse_compute_at(schedule.get_sblock(epilogue), block)
+    lane, row, step = schedule.get_loops(partial)[-3:]
+    schedule.reorder(step, row, lane)
+    schedule.unroll(row)
     schedule.vectorize(lane)
     zero = schedule.decompose_reduction(partial, step)
     schedule.vectorize(schedule.get_loops(zero)[-1])

@@ -86,6 +86,22 @@ class AttachBounds:
         return mod
 
 
+@tvm.transform.module_pass(opt_level=0, name="DeclareNoAlias")
+class DeclareNoAlias:
+    """Declares that no kernel gets the same memory twice, which holds for every call the builder's models make.
+
+    Two of TVM's own attention kernels for processors lack the declaration, and TVM's LLVM code generator then drops
+    it for every other function of the library too: sums leave the registers, and prefill is 2.5 times slower.
+    """
+
+    def transform_module(self, mod: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
+        """The module with the declaration on every kernel."""
+        for variable, function in list(mod.functions.items()):
+            if isinstance(function, tirx.PrimFunc):
+                mod[variable] = function.with_attr("tirx.noalias", True)  # noqa: FBT003
+        return mod
+
+
 @tvm.transform.module_pass(opt_level=0, name="CollectKernels")
 class CollectKernels:
     """Notes the SHA-256 of every kernel's scheduled source; changes nothing.
