@@ -302,11 +302,14 @@ def digest(value: object) -> str:
 
 
 _ABSOLUTE_PATH = re.compile(r"(?<![\w.:/])(?:/[\w.+@=-]+){2,}/?")
-_SECRET = re.compile(r"\b(?:hf_|gh[pousr]_|github_pat_)[A-Za-z0-9_]{8,}|(?i:bearer )\S+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
+_SECRET = re.compile(
+    r"\b(?:hf_|gh[pousr]_|github_pat_)[A-Za-z0-9_]{8,}|(?i:bearer )\S+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+)
 
 
 def publishable(text: str) -> str:
     """The text with absolute paths cut to their last two parts and tokens and passwords struck out."""
+
     def shortened(match: re.Match[str]) -> str:
         return "…/" + "/".join(match.group().rstrip("/").split("/")[-2:])
 

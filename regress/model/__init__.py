@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from regress.model import folder, hub, synthetic
-from regress.model.source import LocalModel, Source, parse_source, peek_name
 from regress.record import Model
+from regress.source import parse_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-__all__ = ["LocalModel", "Source", "parse_source", "peek_name", "resolve"]
+    from regress.source import Source
+
+__all__ = ["LocalModel", "resolve"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalModel:
+    """Weights that lie on this machine, complete and checked.
+
+    Attributes:
+        folder: Folder with `config.json`, the safetensors files and, where there is one, the tokenizer.
+        identity: What the record says about them.
+    """
+
+    folder: Path
+    identity: Model
 
 
 def _silent(_: str) -> None:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from regress.errors import BuildError
-from regress.model.shape import parse_shape
 from regress.record import digest
+from regress.shape import parse_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from regress.model.shape import Shape
+    from regress.shape import Shape
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"

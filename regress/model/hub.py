@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from huggingface_hub.errors import HfHubHTTPError
 
-    from regress.model.source import Source
+    from regress.source import Source
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 

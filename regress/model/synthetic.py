@@ -31,8 +31,8 @@ import msgspec
 
 from regress.errors import BuildError
 from regress.model.folder import CONFIG, INDEX, digest_of_files
-from regress.model.shape import PRESETS, Shape
 from regress.record import digest
+from regress.shape import PRESETS, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

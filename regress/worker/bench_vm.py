@@ -63,7 +63,10 @@ def main(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
         channel.progress("repeat", index, request["repeats"])
         timings.append(_pass(model, prompts[index], new_tokens))
     return {
-        "samples": {**_samples(timings, prompt_tokens, new_tokens), "peak_memory_bytes": [_peak_memory_bytes()]},
+        "samples": {
+            **_samples(timings, prompt_tokens, new_tokens),
+            "peak_memory_bytes": [_peak_memory_bytes()],
+        },
         "token_ids": reference.token_ids,
         "logits_sha256": reference.logits_sha256,
     }

@@ -301,6 +301,8 @@ class LlamaForCausalLM(nn.Module):
 
     def _logits(self, hidden: nn.Tensor) -> nn.Tensor:
         logits = (
-            self.model.embed_tokens.logits(hidden) if self.config.tie_word_embeddings else self.lm_head(hidden)
+            self.model.embed_tokens.logits(hidden)
+            if self.config.tie_word_embeddings
+            else self.lm_head(hidden)
         )
         return logits if logits.dtype == "float32" else logits.astype("float32")

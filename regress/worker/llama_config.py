@@ -69,7 +69,7 @@ def parse_config(config: dict[str, Any]) -> LlamaConfig:
         rope_theta=float(_rope(config).get("rope_theta") or config.get("rope_theta", 10000.0)),
         rope_scaling=_rope_scaling(config),
         tie_word_embeddings=config.get("tie_word_embeddings", False),
-        qkv_bias=model_type == "qwen2" or config.get("attention_bias", False),
+        qkv_bias=model_type == "qwen2",
     )
 
 

@@ -48,7 +48,9 @@ class Checkpoint:
         else:
             names = ["model.safetensors"]
         self._tensors = {
-            tensor: (folder / name, *where) for name in names for tensor, where in _header(folder / name).items()
+            tensor: (folder / name, *where)
+            for name in names
+            for tensor, where in _header(folder / name).items()
         }
 
     def tensor(self, name: str) -> NDArray[np.floating]:

@@ -19,7 +19,7 @@ from safetensors.numpy import save
 from regress import record
 from regress.errors import BuildError
 from regress.model import resolve
-from regress.model.shape import Shape
+from regress.shape import Shape
 
 sys.path.insert(0, str(Path(__file__).parent))  # test folders are not packages
 

@@ -355,13 +355,14 @@ def test_a_bundle_installs_without_network_where_install_finds_it(
 
 
 def test_a_wheel_declared_by_its_address_can_be_installed_and_carried(
-    spec: ToolchainSpec, tmp_path: Path, check: Path, index: Index
+    spec: ToolchainSpec, tmp_path: Path, check: Path, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As MLC-LLM's nightly wheels are: the lock of the bundle must not send the machine to that address."""
     address = f"{index.url}/files/fake_tvm-1.0-py3-none-any.whl"
     direct = msgspec.structs.replace(spec, packages=(f"fake-tvm @ {address}",))
     online = toolchain.install(direct, tmp_path / "online", check=check)
     [path] = bundle.bundle(direct, tmp_path / "out")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty-cache"))
     index.requests.clear()
     carried = bundle.unbundle(path, tmp_path / "home", spec=direct, check=check)
     assert carried.identity == online.identity

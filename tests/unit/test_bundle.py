@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from regress import bundle, record
+from regress.bundle import archive
 from regress.config import ToolchainSpec
 from regress.errors import ToolchainError, UsageError
 from regress.toolchain import cache
@@ -23,9 +24,9 @@ WHEEL = bytes(range(256)) * 400  # 102,400 bytes
 FILES = {"requirements.lock": LOCK, "wheels/tvm-1.0-py3-none-any.whl": WHEEL}
 
 
-def manifest(files: dict[str, bytes] = FILES) -> bundle.Manifest:
-    return bundle.Manifest(
-        schema=bundle.SCHEMA,
+def manifest(files: dict[str, bytes] = FILES) -> archive.Manifest:
+    return archive.Manifest(
+        schema=archive.SCHEMA,
         name="t",
         key="0" * 16,
         packages=("tvm==1.0",),
@@ -34,13 +35,13 @@ def manifest(files: dict[str, bytes] = FILES) -> bundle.Manifest:
         python=cache.this_python(),
         platform=bundle.this_platform(),
         files={
-            name: bundle.File(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+            name: archive.File(size=len(data), sha256=hashlib.sha256(data).hexdigest())
             for name, data in files.items()
         },
     )
 
 
-def archive(path: Path, members: dict[str, bytes], kind: bytes = tarfile.REGTYPE) -> Path:
+def tar(path: Path, members: dict[str, bytes], kind: bytes = tarfile.REGTYPE) -> Path:
     """A tar with those members, whatever they are."""
     with tarfile.open(path, "w") as out:
         for name, data in members.items():
@@ -56,15 +57,15 @@ def pack(folder: Path, split_size: int | None = None, *, name: str = "t.tar") ->
     for file, data in FILES.items():
         (folder / "in" / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / "in" / file).write_bytes(data)
-    parts = bundle.Parts(folder / name, split_size)
-    bundle.pack(manifest(), folder / "in", parts)
+    parts = archive.Parts(folder / name, split_size)
+    archive.pack(manifest(), folder / "in", parts)
     parts.close()
     return parts.paths
 
 
 def unpack(first: Path, folder: Path) -> dict[str, bytes]:
     folder.mkdir()
-    bundle.extract(first, folder)
+    archive.extract(first, folder)
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
     }
@@ -137,7 +138,7 @@ def test_parts_are_found_from_any_of_them_and_joined_are_the_whole(tmp_path: Pat
     paths = pack(tmp_path, 30_000)
     assert [path.name for path in paths] == ["t.tar.001", "t.tar.002", "t.tar.003", "t.tar.004"]
     for name in ("t.tar", "t.tar.001", "t.tar.003"):
-        assert bundle.parts_of(tmp_path / name) == paths
+        assert archive.parts_of(tmp_path / name) == paths
     assert b"".join(path.read_bytes() for path in paths) == pack(tmp_path, name="whole.tar")[0].read_bytes()
 
 
@@ -171,7 +172,7 @@ def test_no_bundle_at_all_is_an_error_that_names_the_file(tmp_path: Path) -> Non
     with pytest.raises(ToolchainError, match=r"bundle text\.tar: cannot be read"):
         bundle.read_manifest(tmp_path / "text.tar")
     with pytest.raises(ToolchainError, match="not a bundle of regress"):
-        bundle.read_manifest(archive(tmp_path / "other.tar", {"a": b"b"}))
+        bundle.read_manifest(tar(tmp_path / "other.tar", {"a": b"b"}))
 
 
 def test_one_changed_byte_is_found_and_the_file_is_named(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_one_changed_byte_is_found_and_the_file_is_named(tmp_path: Path) -> None
 def test_a_file_that_is_missing_from_the_archive_is_named(tmp_path: Path) -> None:
     members = {"bundle.json": record.encode(manifest()), "requirements.lock": LOCK}
     with pytest.raises(ToolchainError, match=r"wheels/tvm-1\.0-py3-none-any\.whl is missing"):
-        unpack(archive(tmp_path / "t.tar", members), tmp_path / "out")
+        unpack(tar(tmp_path / "t.tar", members), tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,7 @@ def test_a_file_that_is_missing_from_the_archive_is_named(tmp_path: Path) -> Non
 def test_a_file_that_would_lie_elsewhere_is_refused_even_when_listed(tmp_path: Path, name: str) -> None:
     members = {"bundle.json": record.encode(manifest({name: b"x"})), name: b"x"}
     with pytest.raises(ToolchainError, match="does not belong in a bundle"):
-        unpack(archive(tmp_path / "t.tar", members), tmp_path / "out")
+        unpack(tar(tmp_path / "t.tar", members), tmp_path / "out")
     assert not list(tmp_path.rglob("evil*"))
 
 
@@ -206,19 +207,19 @@ def test_a_file_that_would_lie_elsewhere_is_refused_even_when_listed(tmp_path: P
 def test_links_folders_and_pipes_are_refused(tmp_path: Path, kind: bytes) -> None:
     members = {"bundle.json": record.encode(manifest()), "requirements.lock": b""}
     with pytest.raises(ToolchainError, match="does not belong in a bundle"):
-        unpack(archive(tmp_path / "t.tar", members, kind), tmp_path / "out")
+        unpack(tar(tmp_path / "t.tar", members, kind), tmp_path / "out")
 
 
 def test_a_file_that_is_not_listed_is_refused(tmp_path: Path) -> None:
     members = {"bundle.json": record.encode(manifest()), "wheels/other-1-py3-none-any.whl": b""}
     with pytest.raises(ToolchainError, match=r"other-1-py3-none-any\.whl' does not belong"):
-        unpack(archive(tmp_path / "t.tar", members), tmp_path / "out")
+        unpack(tar(tmp_path / "t.tar", members), tmp_path / "out")
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema": bundle.SCHEMA + 1}, "is newer than this regress reads"),
+        ({"schema": archive.SCHEMA + 1}, "is newer than this regress reads"),
         ({"name": "../../etc"}, r"bundle\.json: .*name"),
         ({"key": "../../../etc/cron"}, r"bundle\.json: .*key"),
     ],
@@ -226,7 +227,7 @@ def test_a_file_that_is_not_listed_is_refused(tmp_path: Path) -> None:
 def test_a_manifest_that_cannot_be_meant_is_refused(
     tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
-    path = archive(
+    path = tar(
         tmp_path / "t.tar", {"bundle.json": record.encode(msgspec.structs.replace(manifest(), **changes))}
     )
     with pytest.raises(ToolchainError, match=message):
@@ -248,7 +249,7 @@ def test_a_bundle_for_another_machine_says_which_one_to_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], message: str, hint: str
 ) -> None:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    path = archive(
+    path = tar(
         tmp_path / "t.tar", {"bundle.json": record.encode(msgspec.structs.replace(manifest(), **changes))}
     )
     with pytest.raises(ToolchainError, match=message) as error:
@@ -259,7 +260,7 @@ def test_a_bundle_for_another_machine_says_which_one_to_make(
 
 def test_a_bundle_of_another_declaration_is_refused(tmp_path: Path) -> None:
     spec = ToolchainSpec(name="t", packages=("tvm==1.0",))
-    path = archive(tmp_path / "t.tar", {"bundle.json": record.encode(manifest())})
+    path = tar(tmp_path / "t.tar", {"bundle.json": record.encode(manifest())})
     with pytest.raises(ToolchainError, match=r"another toolchain than regress\.toml declares as 't'"):
         bundle.unbundle(path, tmp_path / "home", spec=spec)
 

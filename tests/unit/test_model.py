@@ -18,9 +18,10 @@ from safetensors.numpy import load_file, save_file
 
 from regress.errors import BuildError, ConfigError, UsageError
 from regress.model import folder as model_folder
-from regress.model import parse_source, peek_name, resolve, synthetic
-from regress.model.shape import PRESETS, Shape
+from regress.model import resolve, synthetic
 from regress.record import publishable
+from regress.shape import PRESETS, Shape
+from regress.source import parse_source, peek_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

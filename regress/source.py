@@ -6,13 +6,10 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 from regress.errors import ConfigError, RegressError, did_you_mean
-from regress.model.shape import PRESETS
-
-if TYPE_CHECKING:
-    from regress.record import Model
+from regress.shape import PRESETS
 
 Scheme = Literal["synthetic", "path", "hf"]
 
@@ -49,19 +46,6 @@ class Source:
     def folder(self) -> Path:
         """The absolute folder of a `path:` source."""
         return Path(os.path.abspath(Path(self.subject).expanduser()))  # noqa: PTH100  # links keep their names
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocalModel:
-    """Weights that lie on this machine, complete and checked.
-
-    Attributes:
-        folder: Folder with `config.json`, the safetensors files and, where there is one, the tokenizer.
-        identity: What the record says about them.
-    """
-
-    folder: Path
-    identity: Model
 
 
 def parse_source(text: str, error: type[RegressError] = ConfigError) -> Source:
