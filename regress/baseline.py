@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -13,6 +13,9 @@ from regress.metric import METRICS
 from regress.record import CaseResult, Environment, Positive, Record, Sha256, Workload, first_duplicate
 from regress.source import parse_source, peek_name
 from regress.verdict import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Tolerance = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
@@ -83,7 +86,7 @@ class Case(Table, frozen=True):
     target: str
     prompt_tokens: Annotated[int, msgspec.Meta(ge=1)]
     new_tokens: Annotated[int, msgspec.Meta(ge=1)]
-    name: str | None = None
+    name: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*$")] | None = None
     flags: dict[str, str] = {}
     tolerance: dict[str, Tolerance] = {}
     reference: StoredReference | None = None
@@ -176,7 +179,7 @@ def references_of(record: Record) -> dict[str, Reference]:
     return {
         case.key: Reference(
             toolchain=record.toolchain.name,
-            values=_values(case),
+            values=_values([case]),
             logits_sha256=case.replicates[0].logits_sha256,
             token_ids=case.replicates[0].token_ids,
         )
@@ -185,52 +188,69 @@ def references_of(record: Record) -> dict[str, Reference]:
     }
 
 
-def with_references(text: str, name: str, record: Record) -> str:
-    """The baseline file's text with the record's runs as references; comments and layout stay.
+def with_references(text: str, name: str, records: Sequence[Record], *, runner: str | None = None) -> str:
+    """The baseline file's text with recorded runs as references; comments and layout stay.
 
     Args:
         text: The file as it is.
         name: Its name, for errors.
-        record: A record that has replicates for every case of the file.
+        records: Records of one toolchain on one machine; each case's replicates are taken together.
+        runner: Nickname to write; the one in the file where `None`.
 
     Raises:
-        ConfigError: The file is wrong, or the record lacks a case of it.
+        ConfigError: The file is wrong, the records are of different toolchains or machines, or lack a case of it.
     """
     import tomlkit  # noqa: PLC0415  # 30 ms that only this one writer needs
 
     baseline = parse_baseline(text, name)
-    references = {case.key: case for case in record.cases if case.replicates}
-    missing = [case.key for case in baseline.cases if case.key not in references]
-    if missing:
-        raise ConfigError(
-            f"{name}: the record {record.id} has no replicates for '{missing[0]}'",
-            hint="measure all cases of the file, then write the baseline from that record",
-        )
+    newest = max(records, key=lambda record: record.recorded_at)
+    _require_alike(records, name)
     document = tomlkit.parse(text)
-    document["toolchain"] = record.toolchain.name
-    document["environment"] = _toml(msgspec.to_builtins(record.environment))
+    if runner is not None:
+        document["runner"] = runner
+    document["toolchain"] = newest.toolchain.name
+    document["environment"] = _toml(msgspec.to_builtins(newest.environment))
     for table, case in zip(document["cases"], baseline.cases, strict=True):  # type: ignore[arg-type]
-        table["reference"] = _reference_table(record, references[case.key])
+        results = [result for record in records if (result := record.case(case.key)) and result.replicates]
+        if not results:
+            raise ConfigError(
+                f"{name}: no replicates of '{case.key}' in {newest.id}",
+                hint="measure all cases of the file, then write the baseline from that record",
+            )
+        table["reference"] = _reference_table(newest, results)
     return tomlkit.dumps(document)
 
 
-def _reference_table(record: Record, case: CaseResult) -> Any:  # noqa: ANN401
+def _require_alike(records: Sequence[Record], name: str) -> None:
+    for record in records[1:]:
+        for what, first, other in (
+            ("toolchain", records[0].toolchain.fingerprint, record.toolchain.fingerprint),
+            ("machine", records[0].environment.fingerprint, record.environment.fingerprint),
+            ("harness", records[0].harness, record.harness),
+        ):
+            if first != other:
+                raise ConfigError(f"{name}: the records {records[0].id} and {record.id} are of different {what}s")
+
+
+def _reference_table(record: Record, results: Sequence[CaseResult]) -> Any:  # noqa: ANN401
+    first = results[0].replicates[0]
     return _toml(
         {
             "toolchain": record.toolchain.name,
             "toolchain_fingerprint": record.toolchain.fingerprint,
             "record": record.id,
             "recorded_at": record.recorded_at,
-            "logits_sha256": case.replicates[0].logits_sha256,
-            "token_ids": list(case.replicates[0].token_ids),
-            "values": {name: list(values) for name, values in _values(case).items()},
+            "logits_sha256": first.logits_sha256,
+            "token_ids": list(first.token_ids),
+            "values": {metric: list(values) for metric, values in _values(results).items()},
         }
     )
 
 
-def _values(case: CaseResult) -> dict[str, tuple[float, ...]]:
-    names = sorted({name for replicate in case.replicates for name in replicate.samples})
-    return {name: tuple(case.values(name)) for name in names}
+def _values(results: Sequence[CaseResult]) -> dict[str, tuple[float, ...]]:
+    replicates = [replicate for result in results for replicate in result.replicates]
+    names = sorted({name for replicate in replicates for name in replicate.samples})
+    return {name: tuple(value for result in results for value in result.values(name)) for name in names}
 
 
 def _toml(value: dict[str, Any]) -> Any:  # noqa: ANN401

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from regress import process, record
+from regress import process, record, supervisor
 from regress.errors import ToolchainError
 
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ PROTOCOL = 1
 
 TIME_LIMIT_S = 300.0
 """It takes 3 s; a hundred times that on a slow disk is a hang."""
-
-LOG_LINES = 20
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,11 +81,11 @@ def run(name: str, python: Path, *, env: Mapping[str, str], script: Path = SCRIP
         raise ToolchainError(f"toolchain '{name}': cannot start {python}: {error.strerror}") from error
     hello, result = events(output.stdout)
     if hello is None:
-        cause = telling_line(output.stderr) or output.exit.describe(TIME_LIMIT_S)
+        cause = supervisor.telling_line(output.stderr) or output.exit.describe(TIME_LIMIT_S)
         raise ToolchainError(f"toolchain '{name}': {python} cannot be used", cause=cause)
     if output.exit.ok and result:
         return Outcome(hello=hello, libraries=result.libraries, failure=None)
-    return Outcome(hello=hello, libraries={}, failure=failure(output))
+    return Outcome(hello=hello, libraries={}, failure=supervisor.failure("toolchain", output.exit, output.stderr, TIME_LIMIT_S))
 
 
 def events(stdout: str) -> tuple[Hello | None, Result | None]:
@@ -104,25 +101,3 @@ def _events(stdout: str) -> Iterator[Hello | Result]:
     for line in stdout.splitlines():
         with contextlib.suppress(msgspec.MsgspecError):
             yield decoder.decode(line)
-
-
-def failure(output: process.Output) -> record.Failure:
-    """Why the check failed, fit to be published."""
-    how = output.exit.describe(TIME_LIMIT_S)
-    return record.Failure(
-        stage="toolchain",
-        cause=record.publishable(telling_line(output.stderr) or f"the check printed no result ({how})"),
-        how=how,
-        signal=output.exit.signal,
-        log=record.publishable("\n".join(output.stderr.splitlines()[-LOG_LINES:])),
-    )
-
-
-_EXCEPTION = re.compile(r"(?:Fatal Python error: .*|(?:\w+\.)*\w*(?:Error|Exception|Exit)(?:: .*)?)")
-
-
-def telling_line(stderr: str) -> str | None:
-    """The line that says why: the last that names an exception, else the last; `None` where there is none."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    exceptions = [line for line in lines if _EXCEPTION.fullmatch(line)]
-    return next(reversed(exceptions or lines), None)

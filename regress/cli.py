@@ -1,0 +1,181 @@
+"""The command line: arguments to one call, errors to an exit code.
+
+Nothing but the standard library is loaded until the command is known.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from regress import __version__
+from regress.errors import EXIT_INTERRUPTED, RegressError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_EXIT_CODES = """\
+exit codes: 0 pass or improved, 1 regressed, 2 usage, 3 configuration, 4 toolchain, 5 build, 6 bench, 7 history,
+8 inconclusive or not comparable, 130 interrupted"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit code.
+
+    Args:
+        argv: Arguments after the program's name; the process's own where `None`.
+    """
+    args = _parser().parse_args(argv)
+    module, _, function = args.call.partition(":")
+    try:
+        code: int = getattr(importlib.import_module(f"regress.commands.{module}"), function)(args)
+        sys.stdout.flush()
+    except RegressError as error:
+        sys.stderr.write("\n".join(error.lines()) + "\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("regress: interrupted\n")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader has seen enough; Python would complain once more while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="regress",
+        description="Catches throughput regressions of quantized LLMs on every MLC-LLM and TVM bump.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"regress {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_check(commands)
+    _add_compare(commands)
+    _add_build(commands)
+    _add_bench(commands)
+    _add_baseline(commands)
+    _add_site(commands)
+    _add_toolchain(commands)
+    return parser
+
+
+_Commands = argparse._SubParsersAction  # noqa: SLF001  # argparse names its own type no other way
+
+
+def _command(commands: _Commands[argparse.ArgumentParser], name: str, call: str, text: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.set_defaults(call=call)
+    command.add_argument("--config", metavar="FILE", help="regress.toml (default: ./regress.toml, else embedded)")
+    return command
+
+
+def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "run", "measuring:run", "build, measure, record, judge and publish")
+    _add_measuring(command)
+    _add_verdict(command)
+    command.add_argument(
+        "--toolchain", action="append", metavar="NAME", help="toolchain to measure, the last one is judged; repeatable"
+    )
+    command.add_argument("--site", metavar="DIR", help="folder of the site")
+    command.add_argument("--no-site", action="store_true", help="do not write the site")
+
+
+def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "check", "judging:check", "judge a record, or measure one first, by a baseline")
+    _add_measuring(command)
+    _add_verdict(command)
+    command.add_argument("--record", metavar="FILE", help="judge this record instead of measuring")
+    command.add_argument("--toolchain", metavar="NAME", help="toolchain to measure")
+
+
+def _add_compare(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "compare", "measuring:compare", "measure two toolchains alternately, judge the ratio")
+    _add_measuring(command)
+    _add_verdict(command)
+    command.add_argument("old", metavar="OLD", help="toolchain to compare with")
+    command.add_argument("new", metavar="NEW", help="toolchain to judge")
+
+
+def _add_build(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "build", "measuring:build", "build the artifacts of a baseline's cases")
+    _add_measuring(command)
+    command.add_argument("--toolchain", metavar="NAME", help="toolchain to build with")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "bench", "measuring:bench", "measure a baseline's cases and record them")
+    _add_measuring(command)
+    command.add_argument("--toolchain", metavar="NAME", help="toolchain to measure")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_baseline(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "baseline", "judging:baseline", "make recorded runs the references of a baseline")
+    command.add_argument("--baseline", metavar="FILE", help="baseline to write; made from the default one if new")
+    command.add_argument(
+        "--record", action="append", default=[], metavar="FILE", help="record to take; repeatable (default: the newest)"
+    )
+    command.add_argument("--history", metavar="DIR", help="folder of the records")
+
+
+def _add_site(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "site", "publishing:build_site", "write the site from the history")
+    command.add_argument("--history", metavar="DIR", help="folder of the records")
+    command.add_argument("--site", metavar="DIR", help="folder of the site")
+
+
+def _add_toolchain(commands: _Commands[argparse.ArgumentParser]) -> None:
+    group = commands.add_parser("toolchain", help="list, install and carry toolchains")
+    actions = group.add_subparsers(title="actions", metavar="ACTION", required=True)
+    listing = _command(actions, "list", "toolchains:list_all", "list the declared toolchains")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    install = _command(actions, "install", "toolchains:install", "resolve, install and check toolchains")
+    install.add_argument("names", nargs="*", metavar="NAME", help="toolchains (default: all)")
+    show = _command(actions, "show", "toolchains:show", "show what is in an installed toolchain")
+    show.add_argument("name", metavar="NAME")
+    show.add_argument("--json", action="store_true", help="print JSON")
+    remove = _command(actions, "remove", "toolchains:remove", "delete installed toolchains")
+    remove.add_argument("names", nargs="+", metavar="NAME")
+    _add_bundles(actions)
+
+
+def _add_bundles(actions: _Commands[argparse.ArgumentParser]) -> None:
+    bundle = _command(actions, "bundle", "toolchains:bundle", "pack a toolchain's wheels for a machine without network")
+    bundle.add_argument("name", metavar="NAME")
+    bundle.add_argument("--output", default=".", metavar="DIR", help="folder to write to (default: here)")
+    bundle.add_argument("--python", metavar="X.Y", help="Python of that machine (default: this one's)")
+    bundle.add_argument("--platform", metavar="TAG", help="its platform, such as aarch64-manylinux_2_28")
+    bundle.add_argument("--split-size", metavar="SIZE", help="size of a part at most, such as 60M")
+    unbundle = _command(actions, "unbundle", "toolchains:unbundle", "install a bundle, without network")
+    unbundle.add_argument("bundle", metavar="FILE", help="the bundle, or its first part")
+
+
+def _add_measuring(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--baseline", metavar="FILE", help="baseline file (default: run.baseline of regress.toml)")
+    command.add_argument("--history", metavar="DIR", help="folder of the records")
+    command.add_argument("--prompt", metavar="FILE", help="prompts to use, a JSON file as jetson-containers has them")
+    command.add_argument("--new-tokens", type=_count, metavar="N", help="tokens to generate, instead of the case's")
+    command.add_argument("--replicates", type=_count, metavar="N", help="fresh processes per case and toolchain")
+    command.add_argument(
+        "--flag", action="append", default=[], metavar="NAME=VALUE", help="build flag over the case's; repeatable"
+    )
+
+
+def _add_verdict(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    command.add_argument("--exit-zero", action="store_true", help="exit 0 whatever the verdict is")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number

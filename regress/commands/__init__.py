@@ -1,0 +1,1 @@
+"""What each command does: one function per command, from parsed arguments to an exit code."""

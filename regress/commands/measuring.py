@@ -1,0 +1,216 @@
+"""`run`, `build`, `bench`, `compare`: the commands that start toolchains."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regress import errors, pipeline
+from regress.bench import parse_prompts
+from regress.check import check
+from regress.commands.publishing import publish
+from regress.errors import ConfigError, UsageError
+from regress.pipeline import Job
+from regress.progress import Reporter
+from regress.record import encode
+from regress.report.text import averages_text, report_text
+from regress.workspace import open_workspace
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from regress.baseline import Baseline
+    from regress.record import Record
+    from regress.verdict import CheckReport
+    from regress.workspace import Workspace
+
+
+def run(args: argparse.Namespace) -> int:
+    """`regress run`: all of it. The last toolchain is the candidate."""
+    workspace = open_workspace(args)
+    job = _job(workspace, args)
+    names = _with_reference(job, list(args.toolchain or workspace.config.run.toolchains))
+    records, paths = _measure_and_save(job, names)
+    report = pipeline.judged(job, records[-1], records[:-1])
+    pipeline.save_report(report, paths[-1])
+    if not args.no_site:
+        publish(workspace, job.reporter)
+    _print_report(report, records[-1], as_json=args.json)
+    if report.against == "measured":
+        _explain_own_baseline(workspace, job, records, paths)
+    return errors.EXIT_PASS if args.exit_zero else report.exit_code
+
+
+def check_now(args: argparse.Namespace, workspace: Workspace) -> int:
+    """`regress check` without a record: measures one toolchain and judges it by the stored references."""
+    job = _job(workspace, args)
+    name = args.toolchain or workspace.config.run.toolchains[-1]
+    records, paths = _measure_and_save(job, [name])
+    report = check(records[0], job.baseline, job.baseline_name)
+    pipeline.save_report(report, paths[0])
+    _print_report(report, records[0], as_json=args.json)
+    return errors.EXIT_PASS if args.exit_zero else report.exit_code
+
+
+def compare(args: argparse.Namespace) -> int:
+    """`regress compare OLD NEW`: two toolchains measured alternately on this machine, judged by the ratio."""
+    if args.old == args.new:
+        raise UsageError(f"compare: '{args.old}' is given twice")
+    workspace = open_workspace(args)
+    job = _job(workspace, args)
+    (old, new), paths = _measure_and_save(job, [args.old, args.new])
+    report = check(new, job.baseline, job.baseline_name, old)
+    pipeline.save_report(report, paths[1])
+    _print_report(report, new, as_json=args.json)
+    return errors.EXIT_PASS if args.exit_zero else report.exit_code
+
+
+def bench(args: argparse.Namespace) -> int:
+    """`regress bench`: measures one toolchain and records it; no verdict."""
+    workspace = open_workspace(args)
+    job = _job(workspace, args)
+    records, paths = _measure_and_save(job, [args.toolchain or workspace.config.run.toolchains[-1]])
+    if args.json:
+        sys.stdout.write(encode(records[0]).decode())
+    else:
+        sys.stdout.write(f"{paths[0]}\n{averages_text(records[0])}")
+    return _failure_code(records[0])
+
+
+def build(args: argparse.Namespace) -> int:
+    """`regress build`: builds every case's artifact; a build that breaks goes into the history."""
+    workspace = open_workspace(args)
+    job = _job(workspace, args)
+    record = pipeline.measure(job, [args.toolchain or workspace.config.run.toolchains[-1]], replicates=0)[0]
+    failed = [case for case in record.cases if case.failure]
+    if failed:
+        path = pipeline.save(job, [record])[0]
+        job.reporter.note(f"recorded as {path}")
+    if args.json:
+        sys.stdout.write(encode(record).decode())
+    else:
+        sys.stdout.write(_artifacts_text(record, workspace))
+    for case in failed:
+        _print_failure(case.key, record, case.failure)
+    return _failure_code(record)
+
+
+def _measure_and_save(job: Job, names: Sequence[str]) -> tuple[list[Record], list[Path]]:
+    records = pipeline.measure(job, names)
+    return records, pipeline.save(job, records)
+
+
+def _job(workspace: Workspace, args: argparse.Namespace) -> Job:
+    baseline = workspace.baseline()
+    prompts = _prompts(args)
+    return Job(
+        config=workspace.config,
+        baseline=_adjusted(baseline, args, len(prompts[0]) if prompts else None),
+        baseline_name=workspace.baseline_name,
+        home=workspace.home,
+        history=workspace.history,
+        reporter=Reporter(),
+        flags=_flags(args.flag),
+        prompts=prompts,
+    )
+
+
+def _adjusted(baseline: Baseline, args: argparse.Namespace, prompt_tokens: int | None) -> Baseline:
+    """The baseline with what the command line sets instead: replicates, and the workload of a prompt file."""
+    import msgspec  # noqa: PLC0415
+
+    changes: dict[str, int] = {}
+    if prompt_tokens is not None:
+        changes["prompt_tokens"] = prompt_tokens
+    if args.new_tokens is not None:
+        changes["new_tokens"] = args.new_tokens
+    if args.replicates is not None:
+        measure = msgspec.structs.replace(baseline.measure, replicates=args.replicates)
+        baseline = msgspec.structs.replace(baseline, measure=measure)
+    if not changes:
+        return baseline
+    cases = {case.key: case for case in (msgspec.structs.replace(case, **changes) for case in baseline.cases)}
+    return msgspec.structs.replace(baseline, cases=tuple(cases.values()))
+
+
+def _prompts(args: argparse.Namespace) -> tuple[tuple[int, ...], ...] | None:
+    if args.prompt is None:
+        return None
+    path = Path(args.prompt)
+    try:
+        return parse_prompts(path.read_bytes(), str(path))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+
+
+def _flags(given: Sequence[str]) -> dict[str, str]:
+    flags: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--flag {text}: expected NAME=VALUE")
+        flags[name] = value
+    return flags
+
+
+def _with_reference(job: Job, names: list[str]) -> list[str]:
+    """The toolchains to measure: with the baseline's own in front where its stored references do not hold here."""
+    if job.baseline.holds_for(job.machine) or job.baseline.toolchain in names:
+        return names
+    return [job.baseline.toolchain, *names]
+
+
+def _print_report(report: CheckReport, record: Record, *, as_json: bool) -> None:
+    sys.stdout.write(encode(report).decode() if as_json else report_text(report, record))
+    for verdict in report.verdicts:
+        if verdict.failure:
+            _print_failure(verdict.case, record, verdict.failure)
+
+
+def _print_failure(case: str, record: Record, failure: object) -> None:
+    from regress.record import Failure  # noqa: PLC0415
+
+    assert isinstance(failure, Failure)  # noqa: S101
+    error = errors.RegressError(
+        f"{failure.stage} failed for {case} with {record.toolchain.name} ({failure.how})", cause=failure.cause
+    )
+    sys.stderr.write("\n".join(error.lines()) + "\n")
+    if failure.log:
+        indented = failure.log.replace("\n", "\n    ")
+        sys.stderr.write(f"  log:\n    {indented}\n")
+
+
+def _explain_own_baseline(
+    workspace: Workspace, job: Job, records: Sequence[Record], paths: Sequence[Path]
+) -> None:
+    reference = next(
+        path for record, path in zip(records, paths, strict=True) if record.toolchain.name == job.baseline.toolchain
+    )
+    job.reporter.note(
+        f"\n{workspace.baseline_name} does not describe this machine, so {job.baseline.toolchain} was measured"
+        f" beside the candidate and the ratio judged.\nTo store this machine's own baseline:\n"
+        f"  regress baseline --baseline baselines/NAME.toml --record {reference}"
+    )
+
+
+def _artifacts_text(record: Record, workspace: Workspace) -> str:
+    lines = []
+    for case in record.cases:
+        if case.artifact:
+            artifact = case.artifact
+            lines.append(
+                f"{case.key}  {workspace.home / 'artifacts' / artifact.digest}  "
+                f"lib {artifact.model_lib_bytes:,} bytes, {artifact.bits_per_param:.2f} bits/param, "
+                f"{len(artifact.kernels)} kernels, built in {artifact.build_duration_s:.1f} s"
+            )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _failure_code(record: Record) -> int:
+    """Exit code of a record without verdict: the stage of its first failure."""
+    for case in record.cases:
+        if case.failure:
+            return errors.EXIT_BENCH if case.failure.stage in ("load", "bench") else errors.EXIT_BUILD
+    return errors.EXIT_PASS

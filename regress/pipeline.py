@@ -1,0 +1,241 @@
+"""The main job: install, resolve, build, measure, record, judge, publish.
+
+Toolchains are measured alternately, replicate by replicate, so that whatever the machine does meanwhile meets all of
+them alike.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import regress
+from regress import bench, device, history, model, supervisor, toolchain
+from regress.bench import harness_digest
+from regress.build import Built, Recipe, build, check_recipe, complete_flags
+from regress.check import check
+from regress.errors import BuildError, HistoryError
+from regress.record import SCHEMA, CaseResult, Failure, Record, publishable
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from regress.baseline import Baseline, Case
+    from regress.config import Config
+    from regress.model import LocalModel
+    from regress.progress import Reporter
+    from regress.record import Environment, Replicate
+    from regress.toolchain import InstalledToolchain
+    from regress.verdict import CheckReport
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to measure, where, and with what.
+
+    Attributes:
+        config: `regress.toml`.
+        baseline: The cases and how to measure them.
+        baseline_name: The baseline file's name.
+        home: Cache folder.
+        history: Folder of the records.
+        reporter: For progress.
+        flags: Build flags set on the command line, over those of the cases.
+        prompts: Token ids to use, all of one length, instead of random ones.
+    """
+
+    config: Config
+    baseline: Baseline
+    baseline_name: str
+    home: Path
+    history: Path
+    reporter: Reporter
+    flags: Mapping[str, str]
+    prompts: Sequence[Sequence[int]] | None = None
+
+    def recipe_of(self, case: Case, index: int, local: LocalModel) -> Recipe:
+        """What a case's artifact is made of.
+
+        Raises:
+            ConfigError: The case names a quantization, target or flag that no builder knows.
+        """
+        where = f"{self.baseline_name}: cases[{index}]"
+        check_recipe(case.quantization, case.target, where)
+        flags = complete_flags({**case.flags, **self.flags}, f"{where}.flags")
+        return Recipe(model=local, quantization=case.quantization, target=case.target, flags=flags)
+
+    def environment_of(self, installed: InstalledToolchain) -> dict[str, str]:
+        """The environment of a toolchain's workers."""
+        return supervisor.worker_environment(
+            os.environ, {**installed.env, **self.baseline.measure.environment}
+        )
+
+    @property
+    def machine(self) -> Environment:
+        """This machine, with the settings that the baseline gives its workers."""
+        return device.environment(
+            supervisor.worker_environment(os.environ, self.baseline.measure.environment)
+        )
+
+
+class Measured:
+    """One toolchain's results as they come in: for each case an artifact and replicates, or a failure."""
+
+    def __init__(self, installed: InstalledToolchain, cases: Sequence[Case]) -> None:
+        self.installed = installed
+        self.built: dict[str, Built] = {}
+        self.failures: dict[str, Failure] = {}
+        self.replicates: dict[str, list[Replicate]] = {case.key: [] for case in cases}
+
+    def take_build(self, case: Case, result: Built | Failure) -> None:
+        """Notes a case's artifact, or why there is none."""
+        if isinstance(result, Failure):
+            self.failures[case.key] = result
+        else:
+            self.built[case.key] = result
+
+    def take_replicate(self, case: Case, result: Replicate | Failure) -> None:
+        """Notes a replicate, or why there is none; after a failure the case is not tried again."""
+        if isinstance(result, Failure):
+            self.failures[case.key] = result
+        else:
+            self.replicates[case.key].append(result)
+
+    def result(self, case: Case) -> CaseResult:
+        """The case as it stands in the record; one failed replicate makes it a failure."""
+        failure, built = self.failures.get(case.key), self.built.get(case.key)
+        return CaseResult(
+            key=case.key,
+            workload=case.workload,
+            artifact=built.artifact if built else None,
+            replicates=() if failure else tuple(self.replicates[case.key]),
+            failure=failure,
+        )
+
+
+def measure(job: Job, names: Sequence[str], *, replicates: int | None = None) -> list[Record]:
+    """Builds and measures every case with each toolchain; one record per toolchain, in the order of the names.
+
+    Args:
+        job: What to measure.
+        names: Toolchains, by their names in `regress.toml`.
+        replicates: Fresh processes per case and toolchain; the baseline's number where `None`, none where 0.
+
+    Raises:
+        ConfigError, ToolchainError, BuildError: Something is missing that no record could be made without.
+    """
+    started = datetime.now(timezone.utc)
+    taken = [Measured(_install(job, name), job.baseline.cases) for name in names]
+    _build_all(job, taken)
+    count = job.baseline.measure.replicates if replicates is None else replicates
+    for number in range(count):
+        # Every other round runs backwards: no toolchain is always the one that comes after another's heat.
+        for one in taken if number % 2 == 0 else reversed(taken):
+            _replicate_all(job, one, number, count)
+    return [_record(job, one, started) for one in taken]
+
+
+def _install(job: Job, name: str) -> InstalledToolchain:
+    spec = job.config.toolchain(name)
+    with job.reporter.step(f"toolchain {name}"):
+        return toolchain.install(spec, job.home, log=job.reporter.note)
+
+
+def _build_all(job: Job, taken: Sequence[Measured]) -> None:
+    for index, case in enumerate(job.baseline.cases):
+        try:
+            local = model.resolve(case.model, job.home, log=job.reporter.note)
+        except BuildError as error:
+            failure = Failure(stage="model", cause=publishable(str(error)), how="not resolved")
+            job.reporter.note("\n".join(error.lines()))
+            for one in taken:
+                one.take_build(case, failure)
+            continue
+        recipe = job.recipe_of(case, index, local)
+        for one in taken:
+            one.take_build(case, _build(job, one.installed, case, recipe))
+
+
+def _build(job: Job, installed: InstalledToolchain, case: Case, recipe: Recipe) -> Built | Failure:
+    recipe_key = case.key.rpartition("/")[0]
+    with job.reporter.step(f"build {recipe_key} with {installed.identity.name}") as step:
+        result = build(
+            recipe,
+            installed,
+            job.machine,
+            job.home,
+            env=job.environment_of(installed),
+            timeout_s=job.baseline.measure.build_timeout_s,
+            on_progress=step.update,
+        )
+    if isinstance(result, Failure):
+        job.reporter.note(f"  broken at {result.stage} ({result.how}): {result.cause}")
+    elif result.cached:
+        job.reporter.note("  found in the cache")
+    return result
+
+
+def _replicate_all(job: Job, one: Measured, number: int, count: int) -> None:
+    for case in job.baseline.cases:
+        if case.key in one.failures:
+            continue
+        with job.reporter.step(f"replicate {number + 1}/{count} of {case.key} with {one.installed.identity.name}") as step:
+            result = bench.replicate(
+                one.built[case.key],
+                case.workload,
+                job.baseline.measure,
+                one.installed,
+                env=job.environment_of(one.installed),
+                prompts=job.prompts,
+                on_progress=step.update,
+            )
+        if isinstance(result, Failure):
+            job.reporter.note(f"  broken at {result.stage} ({result.how}): {result.cause}")
+        one.take_replicate(case, result)
+
+
+def _record(job: Job, one: Measured, started: datetime) -> Record:
+    return Record(
+        schema=SCHEMA,
+        id=history.record_id(started, one.installed.identity.name),
+        recorded_at=started,
+        runner=job.baseline.runner,
+        regress=regress.__version__,
+        harness=harness_digest(),
+        toolchain=one.installed.identity,
+        environment=job.machine,
+        cases=tuple(one.result(case) for case in job.baseline.cases),
+    )
+
+
+def save(job: Job, records: Sequence[Record]) -> list[Path]:
+    """Appends records to the history; their paths.
+
+    Raises:
+        HistoryError: The history cannot be written; the records are then kept in the cache folder, if that can be.
+    """
+    try:
+        return [history.append(record, job.history) for record in records]
+    except HistoryError as error:
+        kept = [history.append(record, job.home / "unsaved") for record in records]
+        raise HistoryError(str(error), hint=f"kept instead: {', '.join(str(path) for path in kept)}") from error
+
+
+def save_report(report: CheckReport, record: Path) -> None:
+    """Writes what was said of a record beside it; a record outside the history keeps its report there, too."""
+    history.append_report(report, record)
+
+
+def judged(job: Job, candidate: Record, others: Sequence[Record]) -> CheckReport:
+    """The candidate's verdicts: by the stored reference where it holds here, else by its toolchain measured beside it.
+
+    Args:
+        job: With the baseline.
+        candidate: The record that the verdicts are about.
+        others: Records of the same run.
+    """
+    if job.baseline.holds_for(candidate.environment):
+        return check(candidate, job.baseline, job.baseline_name)
+    beside = next((record for record in others if record.toolchain.name == job.baseline.toolchain), None)
+    return check(candidate, job.baseline, job.baseline_name, beside)

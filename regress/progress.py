@@ -1,0 +1,57 @@
+"""How far a run is, for the person who waits: a live line on a terminal, plain lines elsewhere, on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.status import Status
+
+    from regress.supervisor import Progress
+
+
+class Step:
+    """One step under way; its text may change."""
+
+    def __init__(self, title: str, status: Status | None) -> None:
+        self._title, self._status = title, status
+
+    def update(self, progress: Progress) -> None:
+        """Shows what a worker says of itself."""
+        if self._status is not None:
+            count = f" {progress.done + 1}/{progress.total}" if progress.total else ""
+            self._status.update(f"{self._title}: {progress.text}{count}")
+
+
+class Reporter:
+    """Writes progress to standard error."""
+
+    def __init__(self) -> None:
+        from rich.console import Console  # noqa: PLC0415  # only the commands that take time pay for it
+
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """One line that stays."""
+        self._console.print(text, markup=False)
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        """A step that takes time: shown while it lasts, and with its duration once it is done."""
+        started = time.monotonic()
+        if self._console.is_terminal:
+            with self._console.status(title) as status:
+                yield Step(title, status)
+        else:
+            yield Step(title, None)
+        self.note(f"{title} ({time.monotonic() - started:.1f} s)")
+
+
+def say(text: str) -> None:
+    """One line on standard error, without anything that takes time to load."""
+    sys.stderr.write(text + "\n")

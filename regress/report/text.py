@@ -1,0 +1,78 @@
+"""A check as a person reads it at a terminal, ending with the lines that Jetson users know."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+from regress.metric import METRICS
+
+if TYPE_CHECKING:
+    from regress.record import CaseResult, Record
+    from regress.verdict import CheckReport, Spread, Verdict
+
+_AGAINST = {
+    "stored": "the stored reference of {reference} in {baseline}",
+    "measured": "{reference}, measured beside it: {baseline} does not describe this machine",
+}
+
+
+def report_text(report: CheckReport, record: Record) -> str:
+    """The verdicts, then the averages; ends with a newline.
+
+    Args:
+        report: The verdicts.
+        record: The record they are about.
+    """
+    against = _AGAINST[report.against].format(reference=report.reference_toolchain, baseline=report.baseline)
+    lines = [f"{report.toolchain} on {report.runner}, against {against}", ""]
+    for case in dict.fromkeys(verdict.case for verdict in report.verdicts):
+        lines.append(case)
+        lines += [_verdict_line(verdict) for verdict in report.verdicts if verdict.case == case]
+    lines += ["", f"verdict: {report.outcome}"]
+    averages = averages_text(record)
+    return "\n".join(lines) + "\n" + (f"\n{averages}" if averages else "")
+
+
+def _verdict_line(verdict: Verdict) -> str:
+    if verdict.metric is None or verdict.baseline is None or verdict.candidate is None:
+        return f"  {verdict.outcome:<12} {verdict.text}"
+    unit = METRICS[verdict.metric].unit
+    return (
+        f"  {verdict.outcome:<12} {verdict.text}: "
+        f"{_spread(verdict.baseline)} -> {_spread(verdict.candidate)} {unit}"
+    )
+
+
+def _spread(spread: Spread) -> str:
+    """The median, and half the range of the replicates as a percentage of it."""
+    return f"{spread.median:,.1f} ±{spread.relative_range / 2:.1%} (n={len(spread.values)})"
+
+
+def averages_text(record: Record) -> str:
+    """Two lines per measured case, in the words of jetson-containers' benchmark; empty where nothing was measured."""
+    return "".join(_averages(case) for case in record.cases if case.replicates)
+
+
+def _averages(case: CaseResult) -> str:
+    samples = [replicate.samples for replicate in case.replicates]
+    runs = sum(len(sample["prefill_tokens_per_s"]) for sample in samples)
+    prompt, new = case.workload.prompt_tokens, case.workload.new_tokens
+    prefill_time = _mean([value for sample in samples for value in sample["time_to_first_token_s"]])
+    decode_time = new * _mean([value for sample in samples for value in sample["time_per_output_token_s"]])
+    # A rate is the work over the mean time: the mean of rates would count fast runs twice.
+    return (
+        f"AVERAGE OVER {runs} RUNS, input={prompt}, output={new}\n"
+        f"{_artifact_name(case)}: prefill_time {prefill_time:.4f} sec, "
+        f"prefill_rate {prompt / prefill_time:.1f} tokens/sec, "
+        f"decode_time {decode_time:.4f} sec, decode_rate {new / decode_time:.1f} tokens/sec\n"
+    )
+
+
+def _artifact_name(case: CaseResult) -> str:
+    model, quantization, target, _ = case.key.split("/")
+    return f"{model}-{quantization}-{target}"
+
+
+def _mean(values: list[float]) -> float:
+    return statistics.fmean(values)

@@ -1,0 +1,178 @@
+"""Runs one worker with a toolchain's Python and turns every way it can end into a value.
+
+A worker may raise, segfault, be killed for memory, hang, or print nonsense: each becomes a `Failure` with its cause,
+its signal and its log; none of them stops `regress`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from regress import process
+from regress.record import Failure, Stage, digest, publishable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from regress.process import Exit
+
+PROTOCOL = 1
+"""Version of the worker protocol spoken here; `regress.worker.protocol` is its other end."""
+
+WORKERS = Path(__file__).resolve().parent / "worker"
+LOG_LINES = 40
+"""Last lines of a log that a failure keeps."""
+
+_KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES")
+_KEPT_PREFIXES = ("TVM_", "OMP_")
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="progress"):
+    """How far a worker is: `done` of `total` steps of `text`; no count where `total` is 0."""
+
+    text: str
+    done: int = 0
+    total: int = 0
+
+
+class _Hello(msgspec.Struct, frozen=True, tag_field="event", tag="hello"):
+    protocol: int
+
+
+class _Nonsense(Exception):  # noqa: N818  # never leaves this module
+    """A line that is not of the protocol."""
+
+
+def worker_environment(env: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment a worker gets: what a compiler needs of ours, and nothing that may be a secret.
+
+    Args:
+        env: The environment of this process.
+        extra: Variables to set besides.
+    """
+    kept = {name: value for name, value in env.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
+    return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1", **extra}
+
+
+def run_worker(
+    worker: str,
+    request: Mapping[str, Any],
+    *,
+    python: Path,
+    env: Mapping[str, str],
+    stage: Stage,
+    timeout_s: float,
+    folder: Path,
+    on_progress: Callable[[Progress], None],
+) -> dict[str, Any] | Failure:
+    """What a worker returned, or why it returned nothing.
+
+    Args:
+        worker: Name of its module in `regress.worker`.
+        request: What it shall do, as JSON.
+        python: The toolchain's interpreter.
+        env: The whole environment of the worker.
+        stage: The stage a failure is counted to.
+        timeout_s: Seconds after which it is killed.
+        folder: Existing folder for its request and its log.
+        on_progress: Called with each progress event.
+    """
+    request_file, log = folder / f"{worker}.request.json", folder / f"{worker}.log"
+    request_file.write_bytes(msgspec.json.encode(request))
+    listener = _Listener(on_progress)
+    argv = [python, WORKERS, worker, request_file]
+    try:
+        end = process.stream(argv, on_line=listener.hear, log=log, env=env, timeout_s=timeout_s)
+    except _Nonsense as nonsense:
+        return Failure(stage=stage, cause=f"the worker printed {nonsense}", how="killed for it", log=_tail(log))
+    except OSError as error:
+        return Failure(stage=stage, cause=f"cannot start the worker: {error.strerror}", how="not started")
+    if end.ok and listener.result is not None:
+        return listener.result
+    return failure(stage, end, log.read_text(errors="replace"), timeout_s)
+
+
+def failure(stage: Stage, end: Exit, log: str, timeout_s: float) -> Failure:
+    """Why a process gave no result, fit to be published.
+
+    Args:
+        stage: What it was doing.
+        end: How it ended.
+        log: Its standard error.
+        timeout_s: Its time limit.
+    """
+    how = end.describe(timeout_s)
+    cause = how if end.timed_out else telling_line(log) or f"no result ({how})"
+    last_lines = "\n".join(log.splitlines()[-LOG_LINES:])
+    return Failure(stage=stage, cause=publishable(cause), how=how, signal=end.signal, log=publishable(last_lines))
+
+
+class _Listener:
+    """Follows the lines of a worker: hello first, then progress, then one result."""
+
+    def __init__(self, on_progress: Callable[[Progress], None]) -> None:
+        self._on_progress = on_progress
+        self._greeted = False
+        self.result: dict[str, Any] | None = None
+
+    def hear(self, line: bytes) -> None:
+        """Takes one line; raises `_Nonsense` where it is not of the protocol."""
+        if not self._greeted:
+            self._greet(line)
+            return
+        event = _decoded(line, dict[str, Any])
+        kind = event.pop("event", None)
+        if kind == "progress":
+            self._on_progress(_decoded(line, Progress))
+        elif kind == "result" and self.result is None:
+            self.result = event
+        else:
+            raise _Nonsense(f"an event '{kind}' that was not expected")
+
+    def _greet(self, line: bytes) -> None:
+        hello = _decoded(line, _Hello)
+        if hello.protocol != PROTOCOL:
+            raise _Nonsense(f"protocol {hello.protocol}, where {PROTOCOL} is spoken here")
+        self._greeted = True
+
+
+def _decoded(line: bytes, kind: type[Any]) -> Any:  # noqa: ANN401
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except msgspec.MsgspecError as error:
+        shown = publishable(line[:80].decode(errors="replace").strip())
+        raise _Nonsense(f"'{shown}', which is not of the protocol") from error
+
+
+_EXCEPTION = re.compile(r"(?:Fatal Python error: .*|(?:\w+\.)*\w*(?:Error|Exception|Exit)(?:: .*)?)")
+_NATIVE_FRAME = re.compile(r"\b(tvm::[\w:]+)\(")
+
+
+def telling_line(log: str) -> str | None:
+    """The line of a log that says why: the last exception, with TVM's own frames where it crashed in native code.
+
+    `None` where the log is empty.
+    """
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    exceptions = [line for line in lines if _EXCEPTION.fullmatch(line)]
+    if exceptions:
+        return exceptions[-1]
+    frames = _NATIVE_FRAME.findall(log)
+    if frames:
+        return f"{lines[0]} in {' -> '.join(dict.fromkeys(frames[:3]))}"
+    return lines[-1] if lines else None
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return publishable("\n".join(lines[-LOG_LINES:]))
+
+
+def worker_digest(*workers: str) -> str:
+    """SHA-256 over the source of those worker modules: another source is another builder, or another harness."""
+    return digest({name: (WORKERS / f"{name}.py").read_text(encoding="utf-8") for name in sorted(workers)})
+
