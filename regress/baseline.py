@@ -52,6 +52,7 @@ class StoredReference(Table, frozen=True):
         toolchain_fingerprint: Its fingerprint.
         record: Id of the record the values are from.
         recorded_at: When it was measured.
+        harness: SHA-256 of the worker that measured.
         values: Metric to the value of each replicate.
         token_ids: Greedy tokens of the first prompt.
         logits_sha256: Digest of the first prompt's logits.
@@ -61,6 +62,7 @@ class StoredReference(Table, frozen=True):
     toolchain_fingerprint: Sha256
     record: str
     recorded_at: datetime
+    harness: Sha256
     values: dict[str, Annotated[tuple[Positive, ...], msgspec.Meta(min_length=1)]]
     token_ids: tuple[int, ...] = ()
     logits_sha256: Sha256 | None = None
@@ -130,15 +132,17 @@ class Baseline(Table, frozen=True):
         """Metric to the largest loss that passes, for one case."""
         return {**self.tolerance, **case.tolerance}
 
-    def holds_for(self, environment: Environment) -> bool:
-        """Whether the stored references are of that machine."""
-        return self.environment is not None and self.environment.fingerprint == environment.fingerprint
+    def holds_for(self, environment: Environment, harness: str) -> bool:
+        """Whether the stored references are of that machine, and measured by that worker."""
+        same_machine = self.environment is not None and self.environment.fingerprint == environment.fingerprint
+        return same_machine and all(reference.harness == harness for reference in self.references().values())
 
     def references(self) -> dict[str, Reference]:
         """Case key to the stored reference, for the cases that have one."""
         return {
             case.key: Reference(
                 toolchain=case.reference.toolchain,
+                harness=case.reference.harness,
                 values=case.reference.values,
                 logits_sha256=case.reference.logits_sha256,
                 token_ids=case.reference.token_ids,
@@ -179,6 +183,7 @@ def references_of(record: Record) -> dict[str, Reference]:
     return {
         case.key: Reference(
             toolchain=record.toolchain.name,
+            harness=record.harness,
             values=_values([case]),
             logits_sha256=case.replicates[0].logits_sha256,
             token_ids=case.replicates[0].token_ids,
@@ -210,7 +215,7 @@ def with_references(text: str, name: str, records: Sequence[Record], *, runner: 
         document["runner"] = runner
     document["toolchain"] = newest.toolchain.name
     document["environment"] = _toml(msgspec.to_builtins(newest.environment))
-    for table, case in zip(document["cases"], baseline.cases, strict=True):  # type: ignore[arg-type]
+    for table, case in zip(document["cases"], baseline.cases, strict=True):
         results = [result for record in records if (result := record.case(case.key)) and result.replicates]
         if not results:
             raise ConfigError(
@@ -240,6 +245,7 @@ def _reference_table(record: Record, results: Sequence[CaseResult]) -> Any:  # n
             "toolchain_fingerprint": record.toolchain.fingerprint,
             "record": record.id,
             "recorded_at": record.recorded_at,
+            "harness": record.harness,
             "logits_sha256": first.logits_sha256,
             "token_ids": list(first.token_ids),
             "values": {metric: list(values) for metric, values in _values(results).items()},

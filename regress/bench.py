@@ -15,13 +15,12 @@ from regress.errors import ConfigError
 from regress.record import Failure, Replicate, publishable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from regress.baseline import Measure
     from regress.build import Built
     from regress.record import Workload
-    from regress.supervisor import Progress
-    from regress.toolchain import InstalledToolchain
+    from regress.supervisor import Launch
 
 HARNESS_MODULES = ("bench_vm", "vm_model", "weights")
 
@@ -72,22 +71,17 @@ def replicate(
     built: Built,
     workload: Workload,
     measure: Measure,
-    toolchain: InstalledToolchain,
-    *,
-    env: Mapping[str, str],
-    prompts: Sequence[Sequence[int]] | None,
-    on_progress: Callable[[Progress], None],
+    launch: Launch,
+    prompts: Sequence[Sequence[int]] | None = None,
 ) -> Replicate | Failure:
     """What one fresh process measured, or why it measured nothing.
 
     Args:
         built: The artifact.
         workload: Prompt length and tokens to generate.
-        measure: Warm-ups, repeats, seed and time limit.
-        toolchain: Whose interpreter runs the worker.
-        env: The whole environment of the worker.
+        measure: Warm-ups, repeats and seed.
+        launch: How to start the worker.
         prompts: Token ids, all of the workload's prompt length; seeded random ones where `None`.
-        on_progress: Called as the worker gets on.
     """
     request = {
         "artifact": str(built.folder),
@@ -102,16 +96,7 @@ def replicate(
     started_at = datetime.now(timezone.utc)
     folder = Path(tempfile.mkdtemp(prefix="regress-bench-"))
     try:
-        result = supervisor.run_worker(
-            "bench_vm",
-            request,
-            python=toolchain.python,
-            env=env,
-            stage="bench",
-            timeout_s=measure.bench_timeout_s,
-            folder=folder,
-            on_progress=on_progress,
-        )
+        result = supervisor.run_worker("bench_vm", request, launch, stage="bench", folder=folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return result if isinstance(result, Failure) else _replicate(result, started_at)

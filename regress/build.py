@@ -6,13 +6,15 @@ decides the result, so an artifact that is there is the one that is wanted, and 
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,11 +23,12 @@ from regress.errors import BuildError, ConfigError, did_you_mean
 from regress.record import Artifact, Failure, Kernel, digest, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from regress.model import LocalModel
     from regress.record import Environment
-    from regress.supervisor import Progress
+    from regress.supervisor import Launch
     from regress.toolchain import InstalledToolchain
 
 MANIFEST = "manifest.json"
@@ -60,16 +63,49 @@ class Recipe:
     """What an artifact is made of, besides toolchain and machine.
 
     Attributes:
-        model: The weights.
+        model: Model source.
         quantization: MLC's name of it.
         target: `llvm`, `cuda` or `cuda-sm_NN`.
-        flags: All build flags, defaults included.
+        flags: All build flags and their values, defaults included, sorted.
     """
 
-    model: LocalModel
+    model: str
     quantization: str
     target: str
-    flags: Mapping[str, str]
+    flags: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """All that decides what a build gives.
+
+    Attributes:
+        recipe: What to build.
+        local: Its model's weights.
+        toolchain: What to build it with.
+        machine: This machine: code is generated for the very processor and device that are here.
+    """
+
+    recipe: Recipe
+    local: LocalModel
+    toolchain: InstalledToolchain
+    machine: Environment
+
+    @property
+    def address(self) -> str:
+        """The artifact's digest."""
+        machine = self.machine
+        return digest(
+            {
+                "toolchain": self.toolchain.identity.fingerprint,
+                "model": self.local.identity.digest,
+                "quantization": self.recipe.quantization,
+                "target": self.recipe.target,
+                "flags": dict(self.recipe.flags),
+                "builder": supervisor.worker_digest(*BUILDER_MODULES),
+                "machine": [machine.machine, machine.cpu, machine.cpu_count, machine.device],
+            }
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,57 +162,25 @@ def check_recipe(quantization: str, target: str, where: str) -> None:
         )
 
 
-def address(recipe: Recipe, toolchain: InstalledToolchain, machine: Environment) -> str:
-    """The artifact's digest: SHA-256 over all that decides what is built."""
-    return digest(
-        {
-            "toolchain": toolchain.identity.fingerprint,
-            "model": recipe.model.identity.digest,
-            "quantization": recipe.quantization,
-            "target": recipe.target,
-            "flags": dict(recipe.flags),
-            "builder": supervisor.worker_digest(*BUILDER_MODULES),
-            # Code is generated for the very processor and device that are here.
-            "machine": [machine.machine, machine.cpu, machine.cpu_count, machine.device],
-        }
-    )
-
-
-def build(
-    recipe: Recipe,
-    toolchain: InstalledToolchain,
-    machine: Environment,
-    home: Path,
-    *,
-    env: Mapping[str, str],
-    timeout_s: float,
-    on_progress: Callable[[Progress], None],
-) -> Built | Failure:
-    """The artifact of a recipe: found, or built, or why it cannot be built.
+def build(order: Order, home: Path, launch: Launch) -> Built | Failure:
+    """The artifact of an order: found, or built, or why it cannot be built.
 
     Args:
-        recipe: What to build.
-        toolchain: What to build it with.
-        machine: This machine.
+        order: What to build.
         home: Cache folder.
-        env: The whole environment of the worker.
-        timeout_s: Seconds after which the build is killed.
-        on_progress: Called as the worker gets on.
+        launch: How to start the worker.
 
     Raises:
         BuildError: The cache cannot be written.
     """
-    if toolchain.failure is not None:
-        return toolchain.failure
-    key = address(recipe, toolchain, machine)
-    folder = home / "artifacts" / key
+    if order.toolchain.failure is not None:
+        return order.toolchain.failure
+    folder = home / "artifacts" / order.address
     try:
         if (found := _found(folder)) is not None:
             return found
         with _lock(folder):
-            return _found(folder) or _build_into(
-                folder, recipe, toolchain, env=env, timeout_s=timeout_s, on_progress=on_progress
-            )
+            return _found(folder) or _build_into(folder, order, launch)
     except OSError as error:
         raise BuildError(
             f"{error.filename or folder}: cannot write the artifact: {error.strerror or error}",
@@ -193,46 +197,32 @@ def _found(folder: Path) -> Built | None:
     return Built(folder=folder, artifact=artifact, cached=True) if (folder / LIBRARY).exists() else None
 
 
-def _lock(folder: Path) -> Any:  # noqa: ANN401
+def _lock(folder: Path) -> AbstractContextManager[object]:
     import filelock  # noqa: PLC0415  # only where something is built
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     return filelock.FileLock(folder.with_suffix(".lock"))
 
 
-def _build_into(
-    folder: Path,
-    recipe: Recipe,
-    toolchain: InstalledToolchain,
-    *,
-    env: Mapping[str, str],
-    timeout_s: float,
-    on_progress: Callable[[Progress], None],
-) -> Built | Failure:
+def _build_into(folder: Path, order: Order, launch: Launch) -> Built | Failure:
+    """Builds beside the folder and renames: what is there is whole."""
     work = Path(tempfile.mkdtemp(prefix=f"{folder.name[:16]}-", dir=folder.parent))
     try:
         output = work / "artifact"
         output.mkdir()
         started = time.monotonic()
-        result = supervisor.run_worker(
-            "build_tvm",
-            {
-                "model": str(recipe.model.folder),
-                "output": str(output),
-                "quantization": recipe.quantization,
-                "target": recipe.target,
-                "flags": dict(recipe.flags),
-            },
-            python=toolchain.python,
-            env=env,
-            stage="build",
-            timeout_s=timeout_s,
-            folder=work,
-            on_progress=on_progress,
-        )
+        request = {
+            "model": str(order.local.folder),
+            "output": str(output),
+            "quantization": order.recipe.quantization,
+            "target": order.recipe.target,
+            "flags": dict(order.recipe.flags),
+        }
+        result = supervisor.run_worker("build_tvm", request, launch, stage="build", folder=work)
         if isinstance(result, Failure):
+            _refuse_full_disk(result, folder)
             return result
-        artifact = _manifest(folder.name, recipe, toolchain, result, output, time.monotonic() - started)
+        artifact = _manifest(order, msgspec.convert(result, _Facts), output, time.monotonic() - started)
         (output / MANIFEST).write_bytes(encode(artifact))
         shutil.rmtree(folder, ignore_errors=True)
         output.replace(folder)
@@ -241,24 +231,22 @@ def _build_into(
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _manifest(
-    key: str,
-    recipe: Recipe,
-    toolchain: InstalledToolchain,
-    result: dict[str, Any],
-    output: Path,
-    duration_s: float,
-) -> Artifact:
-    facts = msgspec.convert(result, _Facts)
+def _refuse_full_disk(failure: Failure, folder: Path) -> None:
+    """Raises `OSError` where a build failed for want of space: that says nothing about the toolchain."""
+    if os.strerror(errno.ENOSPC) in failure.cause:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+def _manifest(order: Order, facts: _Facts, output: Path, duration_s: float) -> Artifact:
     library = output / LIBRARY
     return Artifact(
-        digest=key,
-        toolchain=toolchain.identity.fingerprint,
-        model=recipe.model.identity,
-        quantization=recipe.quantization,
-        target=recipe.target,
+        digest=order.address,
+        toolchain=order.toolchain.identity.fingerprint,
+        model=order.local.identity,
+        quantization=order.recipe.quantization,
+        target=order.recipe.target,
         resolved_target=facts.resolved_target,
-        flags=dict(recipe.flags),
+        flags=dict(order.recipe.flags),
         builder=supervisor.worker_digest(*BUILDER_MODULES),
         build_duration_s=duration_s,
         model_lib_bytes=library.stat().st_size,

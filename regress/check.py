@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from regress.baseline import references_of
-from regress.verdict import SCHEMA, CheckReport, Verdict, judge_case, other_environment
+from regress.verdict import SCHEMA, CheckReport, Verdict, judge_case, missing
 
 if TYPE_CHECKING:
     from regress.baseline import Baseline
@@ -25,11 +25,11 @@ def check(record: Record, baseline: Baseline, baseline_name: str, measured: Reco
     """
     against: Literal["stored", "measured"] = "measured" if measured else "stored"
     references = references_of(measured) if measured else baseline.references()
-    comparable = measured is not None or baseline.holds_for(record.environment)
     verdicts = [
         verdict
         for case in baseline.cases
-        for verdict in _case(record, baseline, case.key, references.get(case.key), comparable=comparable)
+        for verdict in _incomparable(record, baseline, case.key, references.get(case.key), stored=measured is None)
+        or judge_case(case.key, references.get(case.key), record.case(case.key), baseline.tolerances(case))
     ]
     return CheckReport(
         schema=SCHEMA,
@@ -44,11 +44,22 @@ def check(record: Record, baseline: Baseline, baseline_name: str, measured: Reco
     )
 
 
-def _case(
-    record: Record, baseline: Baseline, key: str, reference: Reference | None, *, comparable: bool
+def _incomparable(
+    record: Record, baseline: Baseline, key: str, reference: Reference | None, *, stored: bool
 ) -> list[Verdict]:
-    case = next(case for case in baseline.cases if case.key == key)
+    """The verdict that a measured case cannot be compared with its reference; empty where it can be."""
     result = record.case(key)
-    if not comparable and result is not None and result.failure is None:
-        return [other_environment(key, baseline.environment, record)]
-    return judge_case(key, reference, result, baseline.tolerances(case))
+    if reference is None or result is None or result.failure is not None:
+        return []
+    if stored and not _same_machine(record, baseline):
+        described = baseline.environment.device if baseline.environment else "no machine"
+        text = f"{baseline.runner}'s references are of {described}, the record is of {record.environment.device}"
+        return [missing(key, "other_environment", f"{text} with another configuration")]
+    if reference.harness != record.harness:
+        return [missing(key, "other_harness", "the reference was measured by another version of the bench worker")]
+    return []
+
+
+def _same_machine(record: Record, baseline: Baseline) -> bool:
+    expected = baseline.environment
+    return expected is not None and expected.fingerprint == record.environment.fingerprint

@@ -128,7 +128,7 @@ def _toolchain(table: object, name: str, where: str) -> ToolchainSpec:
         raise ConfigError(f"{where}: expected a table")
     if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._+-]*", name):
         raise ConfigError(f"{where}: a toolchain's name holds letters, digits and . _ + - only")
-    spec = convert({"name": name, **table}, ToolchainSpec, where)
+    spec = convert({"name": name, **table}, ToolchainSpec, where, within=True)
     if spec.kind == "venv" and not spec.packages:
         raise ConfigError(f"{where}.packages: a venv toolchain needs at least one package")
     if (spec.kind == "source") != (spec.path is not None):
@@ -139,18 +139,20 @@ def _toolchain(table: object, name: str, where: str) -> ToolchainSpec:
 def parse_toml(text: str, name: str, error: type[RegressError] = ConfigError) -> dict[str, Any]:
     """The tables of a TOML text; raises `error`, naming the file, where it is not TOML."""
     try:
-        return tomllib.loads(text)
+        tables: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise error(f"{name}: not valid TOML: {problem}") from problem
+    return tables
 
 
-def convert(value: object, kind: type[T], where: str) -> T:
+def convert(value: object, kind: type[T], where: str, *, within: bool = False) -> T:
     """The value as an object of that kind.
 
     Args:
         value: What TOML gave.
         kind: The struct to make.
-        where: File, and table where known, for errors.
+        where: File, for errors, and the table after it where `within`.
+        within: Whether `where` ends in a table, so that a key follows after a dot.
 
     Raises:
         ConfigError: A key is unknown, missing, of the wrong type or out of range.
@@ -158,7 +160,7 @@ def convert(value: object, kind: type[T], where: str) -> T:
     try:
         return msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {_explained(str(error), kind)}") from error
+        raise ConfigError(f"{where}{'.' if within else ': '}{_explained(str(error), kind)}") from error
 
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
@@ -167,7 +169,7 @@ _MISSING = re.compile(r"Object missing required field `(?P<key>.*)`")
 
 
 def _explained(message: str, kind: type[msgspec.Struct]) -> str:
-    """msgspec's message with the key in front, and the nearest known key where one is unknown."""
+    """The message of msgspec with the key in front, and the nearest known key where one is unknown."""
     match = _AT.match(message)
     assert match is not None  # noqa: S101  # the pattern matches every text
     what, path = match["what"], match["path"] or ""

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import regress
 from regress import bench, device, history, model, supervisor, toolchain
 from regress.bench import harness_digest
-from regress.build import Built, Recipe, build, check_recipe, complete_flags
+from regress.build import Built, Order, Recipe, build, check_recipe, complete_flags
 from regress.check import check
 from regress.errors import BuildError, HistoryError
 from regress.record import SCHEMA, CaseResult, Failure, Record, publishable
+from regress.supervisor import Launch
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -25,10 +27,11 @@ if TYPE_CHECKING:
     from regress.baseline import Baseline, Case
     from regress.config import Config
     from regress.model import LocalModel
-    from regress.progress import Reporter
+    from regress.progress import Reporter, Step
     from regress.record import Environment, Replicate
     from regress.toolchain import InstalledToolchain
     from regress.verdict import CheckReport
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -54,7 +57,7 @@ class Job:
     flags: Mapping[str, str]
     prompts: Sequence[Sequence[int]] | None = None
 
-    def recipe_of(self, case: Case, index: int, local: LocalModel) -> Recipe:
+    def recipe_of(self, case: Case, index: int) -> Recipe:
         """What a case's artifact is made of.
 
         Raises:
@@ -63,20 +66,19 @@ class Job:
         where = f"{self.baseline_name}: cases[{index}]"
         check_recipe(case.quantization, case.target, where)
         flags = complete_flags({**case.flags, **self.flags}, f"{where}.flags")
-        return Recipe(model=local, quantization=case.quantization, target=case.target, flags=flags)
-
-    def environment_of(self, installed: InstalledToolchain) -> dict[str, str]:
-        """The environment of a toolchain's workers."""
-        return supervisor.worker_environment(
-            os.environ, {**installed.env, **self.baseline.measure.environment}
+        return Recipe(
+            model=case.model, quantization=case.quantization, target=case.target, flags=tuple(sorted(flags.items()))
         )
+
+    def launch_of(self, installed: InstalledToolchain, timeout_s: float, step: Step) -> Launch:
+        """How a toolchain's workers are started during a step."""
+        env = supervisor.worker_environment(os.environ, {**installed.env, **self.baseline.measure.environment})
+        return Launch(python=installed.python, env=env, timeout_s=timeout_s, on_progress=step.update)
 
     @property
     def machine(self) -> Environment:
         """This machine, with the settings that the baseline gives its workers."""
-        return device.environment(
-            supervisor.worker_environment(os.environ, self.baseline.measure.environment)
-        )
+        return device.environment(supervisor.worker_environment(os.environ, self.baseline.measure.environment))
 
 
 class Measured:
@@ -143,36 +145,34 @@ def _install(job: Job, name: str) -> InstalledToolchain:
 
 
 def _build_all(job: Job, taken: Sequence[Measured]) -> None:
+    """Builds what each case needs with each toolchain; cases of one recipe share an artifact."""
+    results: dict[Recipe, list[Built | Failure]] = {}
     for index, case in enumerate(job.baseline.cases):
-        try:
-            local = model.resolve(case.model, job.home, log=job.reporter.note)
-        except BuildError as error:
-            failure = Failure(stage="model", cause=publishable(str(error)), how="not resolved")
-            job.reporter.note("\n".join(error.lines()))
-            for one in taken:
-                one.take_build(case, failure)
-            continue
-        recipe = job.recipe_of(case, index, local)
-        for one in taken:
-            one.take_build(case, _build(job, one.installed, case, recipe))
+        recipe = job.recipe_of(case, index)
+        if recipe not in results:
+            results[recipe] = _build_each(job, taken, case, recipe)
+        for one, result in zip(taken, results[recipe], strict=True):
+            one.take_build(case, result)
 
 
-def _build(job: Job, installed: InstalledToolchain, case: Case, recipe: Recipe) -> Built | Failure:
+def _build_each(job: Job, taken: Sequence[Measured], case: Case, recipe: Recipe) -> list[Built | Failure]:
+    try:
+        local = model.resolve(recipe.model, job.home, log=job.reporter.note)
+    except BuildError as error:
+        job.reporter.note("\n".join(error.lines()))
+        return [Failure(stage="model", cause=publishable(str(error)), how="not resolved")] * len(taken)
+    return [_build(job, one.installed, case, recipe, local) for one in taken]
+
+
+def _build(job: Job, installed: InstalledToolchain, case: Case, recipe: Recipe, local: LocalModel) -> Built | Failure:
     recipe_key = case.key.rpartition("/")[0]
     with job.reporter.step(f"build {recipe_key} with {installed.identity.name}") as step:
-        result = build(
-            recipe,
-            installed,
-            job.machine,
-            job.home,
-            env=job.environment_of(installed),
-            timeout_s=job.baseline.measure.build_timeout_s,
-            on_progress=step.update,
-        )
+        order = Order(recipe=recipe, local=local, toolchain=installed, machine=job.machine)
+        result = build(order, job.home, job.launch_of(installed, job.baseline.measure.build_timeout_s, step))
+        if isinstance(result, Built) and result.cached:
+            step.remark("found in the cache")
     if isinstance(result, Failure):
         job.reporter.note(f"  broken at {result.stage} ({result.how}): {result.cause}")
-    elif result.cached:
-        job.reporter.note("  found in the cache")
     return result
 
 
@@ -180,16 +180,11 @@ def _replicate_all(job: Job, one: Measured, number: int, count: int) -> None:
     for case in job.baseline.cases:
         if case.key in one.failures:
             continue
-        with job.reporter.step(f"replicate {number + 1}/{count} of {case.key} with {one.installed.identity.name}") as step:
-            result = bench.replicate(
-                one.built[case.key],
-                case.workload,
-                job.baseline.measure,
-                one.installed,
-                env=job.environment_of(one.installed),
-                prompts=job.prompts,
-                on_progress=step.update,
-            )
+        with job.reporter.step(
+            f"replicate {number + 1}/{count} of {case.key} with {one.installed.identity.name}"
+        ) as step:
+            launch = job.launch_of(one.installed, job.baseline.measure.bench_timeout_s, step)
+            result = bench.replicate(one.built[case.key], case.workload, job.baseline.measure, launch, job.prompts)
         if isinstance(result, Failure):
             job.reporter.note(f"  broken at {result.stage} ({result.how}): {result.cause}")
         one.take_replicate(case, result)
@@ -228,14 +223,14 @@ def save_report(report: CheckReport, record: Path) -> None:
 
 
 def judged(job: Job, candidate: Record, others: Sequence[Record]) -> CheckReport:
-    """The candidate's verdicts: by the stored reference where it holds here, else by its toolchain measured beside it.
+    """The candidate's verdicts: by the stored references where they hold here, else by a record of the same run.
 
     Args:
         job: With the baseline.
         candidate: The record that the verdicts are about.
         others: Records of the same run.
     """
-    if job.baseline.holds_for(candidate.environment):
+    if job.baseline.holds_for(candidate.environment, candidate.harness):
         return check(candidate, job.baseline, job.baseline_name)
     beside = next((record for record in others if record.toolchain.name == job.baseline.toolchain), None)
     return check(candidate, job.baseline, job.baseline_name, beside)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -95,7 +96,6 @@ def stream(
     on_line: Callable[[bytes], None],
     log: Path,
     env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
     timeout_s: float | None = None,
 ) -> Exit:
     """How a command ended, after each line of its standard output was handed to `on_line` as it came.
@@ -105,7 +105,6 @@ def stream(
         on_line: Called with each line, its newline included; what it raises ends the child and is passed on.
         log: File that receives standard error.
         env: The whole environment; this process's own where `None`.
-        cwd: Working folder; this process's own where `None`.
         timeout_s: Seconds after which the command and all it started are killed; no limit where `None`.
 
     Raises:
@@ -113,7 +112,7 @@ def stream(
     """
     started = time.monotonic()
     with log.open("wb") as log_file:
-        process = _start(argv, env=env, cwd=cwd, stderr=log_file)
+        process = _start(argv, env=env, cwd=None, stderr=log_file)
         with _limited(process, timeout_s) as limit:
             for line in _lines(process):
                 on_line(line)
@@ -146,30 +145,36 @@ def _lines(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
             yield line
 
 
-class _limited:  # noqa: N801  # used like a function
-    """Ends the child's whole session at its time limit, and whenever the block is left by an exception."""
+class _Limit:
+    """A child's time limit: whether it was reached."""
 
-    def __init__(self, process: subprocess.Popen[bytes], timeout_s: float | None) -> None:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
-        self._timer = threading.Timer(timeout_s, self._expire) if timeout_s is not None else None
         self.expired = False
 
-    def __enter__(self) -> _limited:
-        if self._timer:
-            self._timer.daemon = True
-            self._timer.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._timer:
-            self._timer.cancel()
-        if kind is not None:
-            _kill_session(self._process)
-            self._process.wait()
-
-    def _expire(self) -> None:
+    def expire(self) -> None:
+        """Ends the child and all it started."""
         self.expired = True
         _kill_session(self._process)
+
+
+@contextmanager
+def _limited(process: subprocess.Popen[bytes], timeout_s: float | None) -> Iterator[_Limit]:
+    """Ends the child's whole session at its time limit, and whenever the block is left by an exception."""
+    limit = _Limit(process)
+    timer = threading.Timer(timeout_s, limit.expire) if timeout_s is not None else None
+    if timer:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield limit
+    except BaseException:
+        _kill_session(process)
+        process.wait()
+        raise
+    finally:
+        if timer:
+            timer.cancel()
 
 
 def _kill_session(process: subprocess.Popen[bytes]) -> None:
@@ -179,7 +184,7 @@ def _kill_session(process: subprocess.Popen[bytes]) -> None:
         return  # it ended by itself in the meantime
 
 
-def _exit(process: subprocess.Popen[bytes], limit: _limited, started: float) -> Exit:
+def _exit(process: subprocess.Popen[bytes], limit: _Limit, started: float) -> Exit:
     status = process.returncode
     return Exit(
         code=status if status >= 0 else None,

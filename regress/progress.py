@@ -20,6 +20,11 @@ class Step:
 
     def __init__(self, title: str, status: Status | None) -> None:
         self._title, self._status = title, status
+        self.remarks = ""
+
+    def remark(self, text: str) -> None:
+        """Adds a word to the line that stays when the step is done."""
+        self.remarks = f", {text}"
 
     def update(self, progress: Progress) -> None:
         """Shows what a worker says of itself."""
@@ -46,10 +51,12 @@ class Reporter:
         started = time.monotonic()
         if self._console.is_terminal:
             with self._console.status(title) as status:
-                yield Step(title, status)
+                step = Step(title, status)
+                yield step
         else:
-            yield Step(title, None)
-        self.note(f"{title} ({time.monotonic() - started:.1f} s)")
+            step = Step(title, None)
+            yield step
+        self.note(f"{title} ({time.monotonic() - started:.1f} s{step.remarks})")
 
 
 def say(text: str) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import statistics
-from collections.abc import Mapping  # noqa: TC003  # msgspec reads the annotations at run time
-from datetime import datetime  # noqa: TC003  # as above
+from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -33,7 +32,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What is written to a file: immutable, and with no field that the schema does not name."""
 
 
-class Package(Stored):
+class Package(Stored, frozen=True):
     """One package of a toolchain.
 
     Attributes:
@@ -47,7 +46,7 @@ class Package(Stored):
     sha256: tuple[str, ...] = ()
 
 
-class Toolchain(Stored):
+class Toolchain(Stored, frozen=True):
     """The identity of a toolchain: what was resolved, and the fingerprint of all of it.
 
     Attributes:
@@ -67,7 +66,7 @@ class Toolchain(Stored):
     packages: tuple[Package, ...]
 
 
-class Environment(Stored):
+class Environment(Stored, frozen=True):
     """The machine as far as it decides the speed.
 
     Attributes:
@@ -95,7 +94,7 @@ class Environment(Stored):
     settings: dict[str, str] = {}
 
 
-class Workload(Stored):
+class Workload(Stored, frozen=True):
     """What a case asks of the model: tokens in the prompt, tokens to generate after it."""
 
     prompt_tokens: Count
@@ -107,7 +106,7 @@ class Workload(Stored):
         return f"p{self.prompt_tokens}+{self.new_tokens}"
 
 
-class Model(Stored):
+class Model(Stored, frozen=True):
     """Where weights came from.
 
     Attributes:
@@ -122,14 +121,14 @@ class Model(Stored):
     digest: Sha256
 
 
-class Kernel(Stored):
+class Kernel(Stored, frozen=True):
     """One compiled function of a model library and the SHA-256 of its scheduled source."""
 
     name: str
     sha256: Sha256
 
 
-class Artifact(Stored):
+class Artifact(Stored, frozen=True):
     """What a build made, and of what: the manifest that lies beside the model library.
 
     Attributes:
@@ -171,7 +170,7 @@ class Artifact(Stored):
     kernels: tuple[Kernel, ...]
 
 
-class Failure(Stored):
+class Failure(Stored, frozen=True):
     """Why a stage gave no result.
 
     Attributes:
@@ -189,7 +188,7 @@ class Failure(Stored):
     log: str = ""
 
 
-class Replicate(Stored):
+class Replicate(Stored, frozen=True):
     """One fresh process that loaded the artifact, warmed up and measured.
 
     Attributes:
@@ -210,7 +209,7 @@ class Replicate(Stored):
         return statistics.median(samples) if samples else None
 
 
-class CaseResult(Stored):
+class CaseResult(Stored, frozen=True):
     """What one case of the run gave: an artifact and replicates, or the failure that stands in their place."""
 
     key: str
@@ -226,7 +225,7 @@ class CaseResult(Stored):
         return [value for value in values if value is not None]
 
 
-class Record(Stored):
+class Record(Stored, frozen=True):
     """Everything one run measured on one machine with one toolchain.
 
     Attributes:
@@ -318,6 +317,3 @@ def publishable(text: str) -> str:
 
 class _SchemaOnly(msgspec.Struct):
     schema: int
-
-
-Flags = Mapping[str, str]

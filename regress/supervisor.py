@@ -7,6 +7,7 @@ its signal and its log; none of them stops `regress`.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ PROTOCOL = 1
 
 WORKERS = Path(__file__).resolve().parent / "worker"
 LOG_LINES = 40
-"""Last lines of a log that a failure keeps."""
+"""Lines of a log that a failure keeps."""
 
 _KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES")
 _KEPT_PREFIXES = ("TVM_", "OMP_")
@@ -58,42 +59,49 @@ def worker_environment(env: Mapping[str, str], extra: Mapping[str, str]) -> dict
     return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1", **extra}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """How a toolchain's workers are started.
+
+    Attributes:
+        python: The toolchain's interpreter.
+        env: Their whole environment.
+        timeout_s: Seconds after which one is killed.
+        on_progress: Called with each progress event.
+    """
+
+    python: Path
+    env: Mapping[str, str]
+    timeout_s: float
+    on_progress: Callable[[Progress], None]
+
+
 def run_worker(
-    worker: str,
-    request: Mapping[str, Any],
-    *,
-    python: Path,
-    env: Mapping[str, str],
-    stage: Stage,
-    timeout_s: float,
-    folder: Path,
-    on_progress: Callable[[Progress], None],
+    worker: str, request: Mapping[str, Any], launch: Launch, *, stage: Stage, folder: Path
 ) -> dict[str, Any] | Failure:
     """What a worker returned, or why it returned nothing.
 
     Args:
         worker: Name of its module in `regress.worker`.
         request: What it shall do, as JSON.
-        python: The toolchain's interpreter.
-        env: The whole environment of the worker.
+        launch: How to start it.
         stage: The stage a failure is counted to.
-        timeout_s: Seconds after which it is killed.
         folder: Existing folder for its request and its log.
-        on_progress: Called with each progress event.
     """
     request_file, log = folder / f"{worker}.request.json", folder / f"{worker}.log"
     request_file.write_bytes(msgspec.json.encode(request))
-    listener = _Listener(on_progress)
-    argv = [python, WORKERS, worker, request_file]
+    listener = _Listener(launch.on_progress)
+    argv: list[str | Path] = [launch.python, WORKERS, worker, request_file]
     try:
-        end = process.stream(argv, on_line=listener.hear, log=log, env=env, timeout_s=timeout_s)
+        end = process.stream(argv, on_line=listener.hear, log=log, env=launch.env, timeout_s=launch.timeout_s)
     except _Nonsense as nonsense:
-        return Failure(stage=stage, cause=f"the worker printed {nonsense}", how="killed for it", log=_tail(log))
+        excerpt = _excerpt(log.read_text(errors="replace"))
+        return Failure(stage=stage, cause=f"the worker printed {nonsense}", how="killed for it", log=excerpt)
     except OSError as error:
         return Failure(stage=stage, cause=f"cannot start the worker: {error.strerror}", how="not started")
     if end.ok and listener.result is not None:
         return listener.result
-    return failure(stage, end, log.read_text(errors="replace"), timeout_s)
+    return failure(stage, end, log.read_text(errors="replace"), launch.timeout_s)
 
 
 def failure(stage: Stage, end: Exit, log: str, timeout_s: float) -> Failure:
@@ -106,9 +114,13 @@ def failure(stage: Stage, end: Exit, log: str, timeout_s: float) -> Failure:
         timeout_s: Its time limit.
     """
     how = end.describe(timeout_s)
-    cause = how if end.timed_out else telling_line(log) or f"no result ({how})"
-    last_lines = "\n".join(log.splitlines()[-LOG_LINES:])
-    return Failure(stage=stage, cause=publishable(cause), how=how, signal=end.signal, log=publishable(last_lines))
+    if end.timed_out or end.signal == "SIGKILL":
+        cause = how
+    elif end.signal is not None:
+        cause = crash_site(log) or telling_line(log) or how
+    else:
+        cause = telling_line(log) or f"no result ({how})"
+    return Failure(stage=stage, cause=publishable(cause), how=how, signal=end.signal, log=_excerpt(log))
 
 
 class _Listener:
@@ -149,30 +161,35 @@ def _decoded(line: bytes, kind: type[Any]) -> Any:  # noqa: ANN401
 
 
 _EXCEPTION = re.compile(r"(?:Fatal Python error: .*|(?:\w+\.)*\w*(?:Error|Exception|Exit)(?:: .*)?)")
-_NATIVE_FRAME = re.compile(r"\b(tvm::[\w:]+)\(")
+_NATIVE_FRAME = re.compile(r"\b(tvm::\w[\w:]*\w)\(")
+_MOST_FRAMES = 3
 
 
 def telling_line(log: str) -> str | None:
-    """The line of a log that says why: the last exception, with TVM's own frames where it crashed in native code.
-
-    `None` where the log is empty.
-    """
+    """The line of a log that says why: the last that names an exception, else the last; `None` for an empty log."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     exceptions = [line for line in lines if _EXCEPTION.fullmatch(line)]
-    if exceptions:
-        return exceptions[-1]
-    frames = _NATIVE_FRAME.findall(log)
-    if frames:
-        return f"{lines[0]} in {' -> '.join(dict.fromkeys(frames[:3]))}"
-    return lines[-1] if lines else None
+    return next(reversed(exceptions or lines), None)
 
 
-def _tail(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    return publishable("\n".join(lines[-LOG_LINES:]))
+def crash_site(log: str) -> str | None:
+    """The TVM functions that a crash report of TVM's names, the innermost last; `None` where it names none.
+
+    TVM prints its stack outermost frame last, after a line of its own about the signal.
+    """
+    frames = list(dict.fromkeys(_NATIVE_FRAME.findall(log)))
+    return f"crashed in {' -> '.join(reversed(frames[:_MOST_FRAMES]))}" if frames else None
+
+
+def _excerpt(log: str) -> str:
+    """The beginning and the end of a log, fit to be published: a crash report begins with what matters."""
+    lines = log.splitlines()
+    if len(lines) > LOG_LINES:
+        half = LOG_LINES // 2
+        lines = [*lines[:half], f"… {len(lines) - 2 * half} lines …", *lines[-half:]]
+    return publishable("\n".join(lines))
 
 
 def worker_digest(*workers: str) -> str:
     """SHA-256 over the source of those worker modules: another source is another builder, or another harness."""
     return digest({name: (WORKERS / f"{name}.py").read_text(encoding="utf-8") for name in sorted(workers)})
-

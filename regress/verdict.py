@@ -13,7 +13,7 @@ import msgspec
 
 from regress import errors
 from regress.metric import METRICS
-from regress.record import CaseResult, Environment, Failure, Record, Stored
+from regress.record import CaseResult, Failure, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,12 +33,13 @@ Reason = Literal[
     "metric_vanished",
     "no_reference",
     "other_environment",
+    "other_harness",
 ]
 
 _SEVERITY: tuple[Outcome, ...] = ("pass", "improved", "inconclusive", "missing", "broken", "regressed")
 
 
-class Spread(Stored):
+class Spread(Stored, frozen=True):
     """What several replicates say of one metric.
 
     Attributes:
@@ -60,7 +61,7 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(values=tuple(values), median=statistics.median(values))
 
 
-class Verdict(Stored):
+class Verdict(Stored, frozen=True):
     """What is said of one metric of one case, with the numbers that led to it.
 
     Attributes:
@@ -88,23 +89,25 @@ class Verdict(Stored):
     failure: Failure | None = None
 
 
-class Reference(Stored):
+class Reference(Stored, frozen=True):
     """What a case is compared with.
 
     Attributes:
         toolchain: Name of the toolchain it was measured with.
+        harness: SHA-256 of the worker that measured.
         values: Metric to the value of each replicate.
         logits_sha256: Digest of the first prompt's logits; `None` where it is not known.
         token_ids: The first prompt's greedy tokens; empty where they are not known.
     """
 
     toolchain: str
+    harness: str
     values: dict[str, tuple[float, ...]]
     logits_sha256: str | None = None
     token_ids: tuple[int, ...] = ()
 
 
-class CheckReport(Stored):
+class CheckReport(Stored, frozen=True):
     """All verdicts about one record; stands beside it in the history.
 
     Attributes:
@@ -197,26 +200,25 @@ def judge_case(
         tolerances: Metric to the largest loss that passes.
     """
     if result is None:
-        return [_missing(case, "case_vanished", "the record does not have this case")]
+        return [missing(case, "case_vanished", "the record does not have this case")]
     if result.failure is not None:
         return [_broken(case, result.failure)]
     if reference is None:
-        return [_missing(case, "no_reference", "the baseline has no reference for this case")]
+        return [missing(case, "no_reference", "the baseline has no reference for this case")]
     return [_judge_metric(case, METRICS[name], reference, result, tolerances[name]) for name in tolerances]
 
 
-def _judge_metric(
-    case: str, metric: Metric, reference: Reference, result: CaseResult, tolerance: float
-) -> Verdict:
+def _judge_metric(case: str, metric: Metric, reference: Reference, result: CaseResult, tolerance: float) -> Verdict:
     baseline, candidate = reference.values.get(metric.name), result.values(metric.name)
     if not baseline:
-        return _missing(case, "no_reference", f"the reference has no {metric.name}", metric.name)
+        return missing(case, "no_reference", f"the reference has no {metric.name}", metric.name)
     if not candidate:
-        return _missing(case, "metric_vanished", f"the record has no {metric.name}", metric.name)
+        return missing(case, "metric_vanished", f"the record has no {metric.name}", metric.name)
     return judge(case, metric, baseline, candidate, tolerance)
 
 
-def _missing(case: str, reason: Reason, text: str, metric: str | None = None) -> Verdict:
+def missing(case: str, reason: Reason, text: str, metric: str | None = None) -> Verdict:
+    """The verdict that there is nothing to compare, and why."""
     return Verdict(case=case, outcome="missing", reason=reason, text=text, metric=metric)
 
 
@@ -228,14 +230,4 @@ def _broken(case: str, failure: Failure) -> Verdict:
         reason="does_not_run" if ran else "does_not_build",
         text=f"{failure.stage} failed ({failure.how}): {failure.cause}",
         failure=failure,
-    )
-
-
-def other_environment(case: str, expected: Environment | None, record: Record) -> Verdict:
-    """The verdict where the stored reference is of another machine than the record."""
-    described = expected.device if expected else "no machine"
-    return _missing(
-        case,
-        "other_environment",
-        f"the baseline holds for {described}, the record is of {record.environment.device}",
     )

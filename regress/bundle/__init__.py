@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regress import process, record, toolchain
+from regress import process, record, supervisor, toolchain
 from regress.bundle.archive import (
     PLATFORM,
     SCHEMA,
@@ -163,7 +163,7 @@ def _download(spec: ToolchainSpec, folder: Path, python: str, tags: list[str]) -
 def _pip_error(stderr: str) -> str | None:
     """What pip says after the last `ERROR:`; the exception that it did not expect, where it is one."""
     said = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
-    line = check.telling_line(stderr) if not said or said[-1].startswith("Exception") else said[-1]
+    line = supervisor.telling_line(stderr) if not said or said[-1].startswith("Exception") else said[-1]
     return record.publishable(line) if line else None
 
 
@@ -250,9 +250,7 @@ def _fits(manifest: Manifest, name: str, spec: ToolchainSpec | None) -> None:
 
 def _install(manifest: Manifest, place: cache.Place, environment: str, log: Log) -> None:
     folder, wheels = place.folder / environment, place.folder / "wheels"
-    uv.make_environment(
-        folder, name=manifest.name, python=manifest.interpreter or sys.executable, offline=True
-    )
+    uv.make_environment(folder, name=manifest.name, python=manifest.interpreter or sys.executable, offline=True)
     log(f"{manifest.name}: installing {len(manifest.files) - 1} wheels")
     sources = ["--no-index", "--find-links", str(wheels)]
     uv.install(folder, place.lock, name=manifest.name, sources=sources, offline=True)

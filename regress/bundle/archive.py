@@ -74,9 +74,7 @@ class Manifest(record.Stored, frozen=True):
     @property
     def spec(self) -> ToolchainSpec:
         """The toolchain as far as the bundle tells."""
-        return ToolchainSpec(
-            name=self.name, packages=self.packages, as_of=self.as_of, python=self.interpreter
-        )
+        return ToolchainSpec(name=self.name, packages=self.packages, as_of=self.as_of, python=self.interpreter)
 
 
 def described(path: Path) -> File:
@@ -257,13 +255,9 @@ def extract(first: Path, folder: Path) -> None:
     try:
         with _opened(paths) as archive:
             manifest = _read_manifest(archive, name)
-            found = {
-                _extracted(archive, member, manifest, folder, name) for member in iter(archive.next, None)
-            }
+            found = {_extracted(archive, member, manifest, folder, name) for member in iter(archive.next, None)}
     except tarfile.TarError as error:
-        raise ToolchainError(
-            f"bundle {name}: cut short or damaged: {error}", hint=_rest_hint(paths)
-        ) from error
+        raise ToolchainError(f"bundle {name}: cut short or damaged: {error}", hint=_rest_hint(paths)) from error
     if missing := [file for file in manifest.files if file not in found]:
         raise ToolchainError(f"bundle {name}: cut short: {missing[0]} is missing", hint=_rest_hint(paths))
 
@@ -274,9 +268,7 @@ def _rest_hint(paths: list[Path]) -> str:
     return f"was {after} left behind?" if after else "copy it again"
 
 
-def _extracted(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, manifest: Manifest, folder: Path, name: str
-) -> str:
+def _extracted(archive: tarfile.TarFile, member: tarfile.TarInfo, manifest: Manifest, folder: Path, name: str) -> str:
     """The name of one file of the archive, once it lies in `folder`."""
     expected = manifest.files.get(member.name)
     content = archive.extractfile(member) if member.isreg() else None

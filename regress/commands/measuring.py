@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regress import errors, pipeline
-from regress.bench import parse_prompts
+from regress.bench import harness_digest, parse_prompts
 from regress.check import check
 from regress.commands.publishing import publish
 from regress.errors import ConfigError, UsageError
@@ -157,7 +157,7 @@ def _flags(given: Sequence[str]) -> dict[str, str]:
 
 def _with_reference(job: Job, names: list[str]) -> list[str]:
     """The toolchains to measure: with the baseline's own in front where its stored references do not hold here."""
-    if job.baseline.holds_for(job.machine) or job.baseline.toolchain in names:
+    if job.baseline.holds_for(job.machine, harness_digest()) or job.baseline.toolchain in names:
         return names
     return [job.baseline.toolchain, *names]
 
@@ -182,9 +182,7 @@ def _print_failure(case: str, record: Record, failure: object) -> None:
         sys.stderr.write(f"  log:\n    {indented}\n")
 
 
-def _explain_own_baseline(
-    workspace: Workspace, job: Job, records: Sequence[Record], paths: Sequence[Path]
-) -> None:
+def _explain_own_baseline(workspace: Workspace, job: Job, records: Sequence[Record], paths: Sequence[Path]) -> None:
     reference = next(
         path for record, path in zip(records, paths, strict=True) if record.toolchain.name == job.baseline.toolchain
     )

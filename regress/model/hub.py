@@ -134,9 +134,7 @@ def _commit(source: Source, hub: Hub) -> str:
     return commit
 
 
-def _download(
-    repository: str, commit: str, hub: Hub, files: list[str], *, local_files_only: bool = False
-) -> Path:
+def _download(repository: str, commit: str, hub: Hub, files: list[str], *, local_files_only: bool = False) -> Path:
     """The folder of a commit, with those of its files in it that match a pattern of `files`."""
     from huggingface_hub import snapshot_download  # noqa: PLC0415  # slow to import
 
@@ -162,11 +160,7 @@ def _explained(error: Exception, source: Source, hub: Hub) -> BuildError:
         return BuildError(f"{source}: {cause}", cause=cause.cause, hint=cause.hint)
     if isinstance(cause, errors.HfHubHTTPError):
         return _refused(cause, source, hub)
-    if (
-        isinstance(cause, OSError)
-        and cause.strerror
-        and not isinstance(cause, ConnectionError | TimeoutError)
-    ):
+    if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, ConnectionError | TimeoutError):
         place = cause.filename or hub.cache
         return BuildError(f"{source}: cannot write to {place}: {cause.strerror}", hint=_ROOM)
     return _unreachable(cause, source, hub)
@@ -209,12 +203,8 @@ def _refused(answer: HfHubHTTPError, source: Source, hub: Hub) -> BuildError:
     status = answer.response.status_code
     if status == HTTPStatus.UNAUTHORIZED:
         return BuildError(f"{source}: the hub refuses the token", hint="set HF_TOKEN to a valid one")
-    rights = (
-        "the token may lack the right to read this repository" if status == HTTPStatus.FORBIDDEN else None
-    )
-    return BuildError(
-        f"{source}: the hub answers with status {status}", cause=_telling(answer, hub), hint=rights
-    )
+    rights = "the token may lack the right to read this repository" if status == HTTPStatus.FORBIDDEN else None
+    return BuildError(f"{source}: the hub answers with status {status}", cause=_telling(answer, hub), hint=rights)
 
 
 def _unreachable(error: BaseException, source: Source, hub: Hub) -> BuildError:

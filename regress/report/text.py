@@ -39,8 +39,7 @@ def _verdict_line(verdict: Verdict) -> str:
         return f"  {verdict.outcome:<12} {verdict.text}"
     unit = METRICS[verdict.metric].unit
     return (
-        f"  {verdict.outcome:<12} {verdict.text}: "
-        f"{_spread(verdict.baseline)} -> {_spread(verdict.candidate)} {unit}"
+        f"  {verdict.outcome:<12} {verdict.text}: {_spread(verdict.baseline)} -> {_spread(verdict.candidate)} {unit}"
     )
 
 

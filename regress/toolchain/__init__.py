@@ -75,9 +75,7 @@ def _silent(_line: str) -> None:
     """The log of a caller who wants none."""
 
 
-def install(
-    spec: ToolchainSpec, home: Path, *, log: Log = _silent, check: Path = smoke.SCRIPT
-) -> InstalledToolchain:
+def install(spec: ToolchainSpec, home: Path, *, log: Log = _silent, check: Path = smoke.SCRIPT) -> InstalledToolchain:
     """The toolchain, installed and checked where that is still to do.
 
     Args:

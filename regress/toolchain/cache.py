@@ -185,6 +185,4 @@ def writing(subject: str, path: Path, hint: str = NO_SPACE_HINT) -> Iterator[Non
         yield
     except OSError as error:
         where = error.filename or path
-        raise ToolchainError(
-            f"{subject}: cannot write {where}: {error.strerror or error}", hint=hint
-        ) from error
+        raise ToolchainError(f"{subject}: cannot write {where}: {error.strerror or error}", hint=hint) from error

@@ -85,7 +85,9 @@ def run(name: str, python: Path, *, env: Mapping[str, str], script: Path = SCRIP
         raise ToolchainError(f"toolchain '{name}': {python} cannot be used", cause=cause)
     if output.exit.ok and result:
         return Outcome(hello=hello, libraries=result.libraries, failure=None)
-    return Outcome(hello=hello, libraries={}, failure=supervisor.failure("toolchain", output.exit, output.stderr, TIME_LIMIT_S))
+    return Outcome(
+        hello=hello, libraries={}, failure=supervisor.failure("toolchain", output.exit, output.stderr, TIME_LIMIT_S)
+    )
 
 
 def events(stdout: str) -> tuple[Hello | None, Result | None]:

@@ -24,8 +24,7 @@ TIME_LIMIT_S = 3600.0
 NO_SPACE = "No space left on device"
 
 NO_NETWORK_HINT = (
-    "without network, carry it over: `regress toolchain bundle` where there is one, "
-    "`regress toolchain unbundle` here"
+    "without network, carry it over: `regress toolchain bundle` where there is one, `regress toolchain unbundle` here"
 )
 
 LONGEST_CAUSE = 600
@@ -56,13 +55,9 @@ def compile_lock(spec: ToolchainSpec, folder: Path, *, python: str, platform: st
         ":all:",
     ]
     arguments += ["--no-header", "--no-annotate", "--no-emit-index-url"]
-    arguments += (
-        ["--python-version", python, "--python-platform", platform] if platform else ["--python", python]
-    )
+    arguments += ["--python-version", python, "--python-platform", platform] if platform else ["--python", python]
     arguments += [*_as_of(spec.as_of), *sources(spec)]
-    return run(
-        arguments, failed=f"toolchain '{spec.name}' cannot be resolved", folder=folder, as_of=spec.as_of
-    )
+    return run(arguments, failed=f"toolchain '{spec.name}' cannot be resolved", folder=folder, as_of=spec.as_of)
 
 
 def sources(spec: ToolchainSpec) -> list[str]:
@@ -192,9 +187,7 @@ def telling(stderr: str) -> str:
 
 
 _CAUSE = re.compile(r"^\s*(?:cause:|Caused by:|├─▶|╰─▶)", re.MULTILINE)
-_NO_NETWORK = re.compile(
-    r"Failed to fetch|dns error|error sending request|network was disabled|Request failed"
-)
+_NO_NETWORK = re.compile(r"Failed to fetch|dns error|error sending request|network was disabled|Request failed")
 
 
 def _hint(stderr: str, as_of: date | None, *, offline: bool) -> str | None:

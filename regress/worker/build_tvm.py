@@ -102,9 +102,7 @@ def resolve_target(name: str) -> tvm.target.Target:
         device = tvm.cuda(0)
         # Where the CUDA runtime does not load, TVM reports no device and no error.
         if not device.exist:
-            raise RuntimeError(
-                "TVM sees no CUDA device; name an architecture (cuda-sm_90) to compile without one"
-            )
+            raise RuntimeError("TVM sees no CUDA device; name an architecture (cuda-sm_90) to compile without one")
         arch = f"sm_{device.compute_version.replace('.', '')}"
     cuda = {
         "kind": "cuda",

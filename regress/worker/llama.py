@@ -300,9 +300,5 @@ class LlamaForCausalLM(nn.Module):
         return nn.spec.ModuleSpec.from_raw(functions, self)
 
     def _logits(self, hidden: nn.Tensor) -> nn.Tensor:
-        logits = (
-            self.model.embed_tokens.logits(hidden)
-            if self.config.tie_word_embeddings
-            else self.lm_head(hidden)
-        )
+        logits = self.model.embed_tokens.logits(hidden) if self.config.tie_word_embeddings else self.lm_head(hidden)
         return logits if logits.dtype == "float32" else logits.astype("float32")

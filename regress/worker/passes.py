@@ -59,9 +59,7 @@ class FuseDequantizeMatmul:
                 relax.transform.DeadCodeElimination(),
             ]
         )(mod)
-        left = [
-            name for name in function_names(fused) if name.startswith("dequantize") and "take" not in name
-        ]
+        left = [name for name in function_names(fused) if name.startswith("dequantize") and "take" not in name]
         if left and not all("matmul" in name for name in left):
             raise RuntimeError(f"FuseDequantizeMatmul left {', '.join(left)} unfused")
         return fused

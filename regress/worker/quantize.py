@@ -74,9 +74,9 @@ def quantize(weight: NDArray[np.floating], dtype: str) -> tuple[NDArray[np.uint3
         `(out_features, group_count(in_features))`.
     """
     out_features, in_features = weight.shape
-    groups = np.zeros((out_features, group_count(in_features) * GROUP_SIZE), dtype)
-    groups[:, :in_features] = weight
-    groups = groups.reshape(out_features, -1, GROUP_SIZE)
+    padded = np.zeros((out_features, group_count(in_features) * GROUP_SIZE), dtype)
+    padded[:, :in_features] = weight
+    groups = padded.reshape(out_features, -1, GROUP_SIZE)
     scale = np.abs(groups).max(axis=-1) / np.dtype(dtype).type(MAX_INT)
     divisor = np.where(scale == 0, np.ones_like(scale), scale)[:, :, None]
     values = np.clip(np.round(groups / divisor + np.dtype(dtype).type(MAX_INT)), 0, 2 * MAX_INT)
@@ -87,11 +87,10 @@ def quantize(weight: NDArray[np.floating], dtype: str) -> tuple[NDArray[np.uint3
     return np.bitwise_or.reduce(nibbles << shifts, axis=-1), scale
 
 
-def dequantize(
-    words: NDArray[np.uint32], scale: NDArray[np.floating], in_features: int
-) -> NDArray[np.floating]:
+def dequantize(words: NDArray[np.uint32], scale: NDArray[np.floating], in_features: int) -> NDArray[np.floating]:
     """The weight that packed words and scales stand for: shape `(out_features, in_features)`, dtype of `scale`."""
     shifts = np.arange(VALUES_PER_WORD, dtype=np.uint32) * np.uint32(BITS)
     values = (words[:, :, None] >> shifts) & np.uint32(2**BITS - 1)
     values = values.reshape(words.shape[0], -1)[:, :in_features].astype(scale.dtype)
-    return (values - scale.dtype.type(MAX_INT)) * np.repeat(scale, GROUP_SIZE, axis=1)[:, :in_features]
+    weight: NDArray[np.floating] = values - scale.dtype.type(MAX_INT)
+    return weight * np.repeat(scale, GROUP_SIZE, axis=1)[:, :in_features]

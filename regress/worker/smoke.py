@@ -79,9 +79,7 @@ def result() -> dict[str, object]:
         raise RuntimeError("this TVM was built without LLVM")
     error = linear_error()
     if not error <= TOLERANCE:
-        raise RuntimeError(
-            f"a linear layer differs from NumPy by {error:.3g}; at most {TOLERANCE:g} is right"
-        )
+        raise RuntimeError(f"a linear layer differs from NumPy by {error:.3g}; at most {TOLERANCE:g} is right")
     return {"tvm": tvm.__version__, "llvm": llvm, "max_abs_error": error, "libraries": dict(libraries())}
 
 

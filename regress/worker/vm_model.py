@@ -80,8 +80,7 @@ class VmModel:
     def chunks(self, token_ids: Sequence[int]) -> list[tvm.runtime.Tensor]:
         """A prompt on the device, in pieces that one prefill takes."""
         return [
-            self.to_device(token_ids[start : start + self.chunk])
-            for start in range(0, len(token_ids), self.chunk)
+            self.to_device(token_ids[start : start + self.chunk]) for start in range(0, len(token_ids), self.chunk)
         ]
 
     def _step(self, function: Any, ids: tvm.runtime.Tensor) -> tvm.runtime.Tensor:  # noqa: ANN401

@@ -48,9 +48,7 @@ class Checkpoint:
         else:
             names = ["model.safetensors"]
         self._tensors = {
-            tensor: (folder / name, *where)
-            for name in names
-            for tensor, where in _header(folder / name).items()
+            tensor: (folder / name, *where) for name in names for tensor, where in _header(folder / name).items()
         }
 
     def tensor(self, name: str) -> NDArray[np.floating]:
@@ -62,7 +60,8 @@ class Checkpoint:
         if name not in self._tensors:
             raise ValueError(f"the checkpoint has no tensor '{name}'")
         path, dtype, shape, offset = self._tensors[name]
-        data = np.memmap(path, _SAFETENSORS_DTYPES[dtype], mode="r", offset=offset, shape=math.prod(shape))
+        stored, count = _SAFETENSORS_DTYPES[dtype], math.prod(shape)
+        data: NDArray[Any] = np.memmap(path, stored, mode="r", offset=offset, shape=count)
         if dtype == "BF16":
             data = (data.astype(np.uint32) << 16).view(np.float32)
         return data.reshape(shape)
@@ -146,7 +145,7 @@ def write_shards(params: Iterable[tuple[str, NDArray[Any]]], folder: Path, count
             shard = []
         shard.append(entry)
     records.append(_write_shard(shard, folder, len(records)))
-    size = sum(record["nbytes"] for record in records)
+    size: int = sum(record["nbytes"] for record in records)
     metadata = {
         "ParamSize": sum(len(record["records"]) for record in records),
         "ParamBytes": size,
@@ -185,10 +184,19 @@ def _shard_records(entries: list[_Entry]) -> Iterator[dict[str, Any]]:
 
 
 def read_shards(folder: Path) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Every parameter of an artifact, by name, memory-mapped."""
+    """Every parameter of an artifact, by name, memory-mapped.
+
+    Raises:
+        OSError: A file is missing or cannot be read.
+        ValueError: A shard is not as long as `tensor-cache.json` says.
+    """
     cache = json.loads((folder / TENSOR_CACHE).read_text(encoding="utf-8"))
     for shard in cache["records"]:
-        data = np.memmap(folder / shard["dataPath"], np.uint8, mode="r")
+        path = folder / shard["dataPath"]
+        size = path.stat().st_size
+        if size != shard["nbytes"]:
+            raise ValueError(f"{path.name}: {size} bytes, {TENSOR_CACHE} says {shard['nbytes']}")
+        data: NDArray[Any] = np.memmap(path, np.uint8, mode="r")
         for record in shard["records"]:
             raw = data[record["byteOffset"] : record["byteOffset"] + record["nbytes"]]
             yield record["name"], _decoded(raw, record).reshape(record["shape"])
