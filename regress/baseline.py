@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -223,7 +224,15 @@ def with_references(text: str, name: str, records: Sequence[Record], *, runner: 
                 hint="measure all cases of the file, then write the baseline from that record",
             )
         table["reference"] = _reference_table(newest, results)
-    return tomlkit.dumps(document)
+    return _spaced(tomlkit.dumps(document))
+
+
+_HEADER = re.compile(r"\n+(?=\[{1,2}[\w.\"-]+\]{1,2}$)", re.MULTILINE)
+
+
+def _spaced(text: str) -> str:
+    """The text with one empty line before each table, so that writing again changes nothing."""
+    return _HEADER.sub("\n\n", text)
 
 
 def _require_alike(records: Sequence[Record], name: str) -> None:

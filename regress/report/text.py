@@ -54,24 +54,26 @@ def averages_text(record: Record) -> str:
 
 
 def _averages(case: CaseResult) -> str:
-    samples = [replicate.samples for replicate in case.replicates]
-    runs = sum(len(sample["prefill_tokens_per_s"]) for sample in samples)
     prompt, new = case.workload.prompt_tokens, case.workload.new_tokens
-    prefill_time = _mean([value for sample in samples for value in sample["time_to_first_token_s"]])
-    decode_time = new * _mean([value for sample in samples for value in sample["time_per_output_token_s"]])
+    prefill_times = _times(case, "prefill_tokens_per_s", prompt)
+    decode_times = _times(case, "decode_tokens_per_s", new)
+    if not prefill_times or not decode_times:
+        return ""
     # A rate is the work over the mean time: the mean of rates would count fast runs twice.
+    prefill_time, decode_time = statistics.fmean(prefill_times), statistics.fmean(decode_times)
     return (
-        f"AVERAGE OVER {runs} RUNS, input={prompt}, output={new}\n"
+        f"AVERAGE OVER {len(prefill_times)} RUNS, input={prompt}, output={new}\n"
         f"{_artifact_name(case)}: prefill_time {prefill_time:.4f} sec, "
         f"prefill_rate {prompt / prefill_time:.1f} tokens/sec, "
         f"decode_time {decode_time:.4f} sec, decode_rate {new / decode_time:.1f} tokens/sec\n"
     )
 
 
+def _times(case: CaseResult, metric: str, tokens: int) -> list[float]:
+    """Seconds that each timed repeat took, in all replicates."""
+    return [tokens / rate for replicate in case.replicates for rate in replicate.samples.get(metric, ())]
+
+
 def _artifact_name(case: CaseResult) -> str:
     model, quantization, target, _ = case.key.split("/")
     return f"{model}-{quantization}-{target}"
-
-
-def _mean(values: list[float]) -> float:
-    return statistics.fmean(values)

@@ -69,6 +69,7 @@ def main(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
         module, params = model.export_tvm(spec=model.spec())
         metadata = _metadata(config, quantization, limits, params)
         library = compile_module(module, target, metadata, limits, flags)
+        compile_left_sources(library.executable.mod)
     library.executable.export_library(str(output / LIBRARY))
     channel.progress("quantize")
     counter = weights.Counter()
@@ -172,6 +173,23 @@ def compile_module(
         lowered = tvm.transform.Sequential(passes)(module)
         executable = tvm.compile(lowered, target, relax_pipeline=tvm.transform.Sequential([]))
     return Compiled(executable, kernels, attach)
+
+
+def compile_left_sources(module: tvm.runtime.Module) -> int:
+    """Compiles the CUDA sources in a module for the current target; how many there were.
+
+    Where there is no CUDA driver, TVM reports no error and leaves its kernels as source, to be compiled when the
+    library is loaded. A kernel that the CUDA compiler refuses must be seen here and not there.
+
+    Raises:
+        RuntimeError: There is no CUDA compiler, or it refuses the source.
+    """
+    if tvm.get_global_func("ffi.Module.create.cuda", allow_missing=True) is not None:
+        return 0  # TVM compiles by itself
+    sources = [imported.inspect_source() for imported in module.imports if imported.kind == "cuda"]
+    for source in sources:
+        tvm.get_global_func("tvm_callback_cuda_compile")(source)
+    return len(sources) + sum(compile_left_sources(imported) for imported in module.imports)
 
 
 def _schedule_passes(target: tvm.target.Target, schedule: str) -> list[Any]:

@@ -66,9 +66,7 @@ def pack(folder: Path, split_size: int | None = None, *, name: str = "t.tar") ->
 def unpack(first: Path, folder: Path) -> dict[str, bytes]:
     folder.mkdir()
     archive.extract(first, folder)
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize(
@@ -180,9 +178,7 @@ def test_one_changed_byte_is_found_and_the_file_is_named(tmp_path: Path) -> None
     data = path.read_bytes()
     at = data.index(WHEEL) + 70_000
     path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
-    with pytest.raises(
-        ToolchainError, match=r"bundle t\.tar: wheels/tvm-1\.0-py3-none-any\.whl: its SHA-256"
-    ):
+    with pytest.raises(ToolchainError, match=r"bundle t\.tar: wheels/tvm-1\.0-py3-none-any\.whl: its SHA-256"):
         unpack(path, tmp_path / "out")
 
 
@@ -224,12 +220,8 @@ def test_a_file_that_is_not_listed_is_refused(tmp_path: Path) -> None:
         ({"key": "../../../etc/cron"}, r"bundle\.json: .*key"),
     ],
 )
-def test_a_manifest_that_cannot_be_meant_is_refused(
-    tmp_path: Path, changes: dict[str, object], message: str
-) -> None:
-    path = tar(
-        tmp_path / "t.tar", {"bundle.json": record.encode(msgspec.structs.replace(manifest(), **changes))}
-    )
+def test_a_manifest_that_cannot_be_meant_is_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    path = tar(tmp_path / "t.tar", {"bundle.json": record.encode(msgspec.structs.replace(manifest(), **changes))})
     with pytest.raises(ToolchainError, match=message):
         bundle.read_manifest(path)
 
@@ -249,9 +241,7 @@ def test_a_bundle_for_another_machine_says_which_one_to_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], message: str, hint: str
 ) -> None:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    path = tar(
-        tmp_path / "t.tar", {"bundle.json": record.encode(msgspec.structs.replace(manifest(), **changes))}
-    )
+    path = tar(tmp_path / "t.tar", {"bundle.json": record.encode(msgspec.structs.replace(manifest(), **changes))})
     with pytest.raises(ToolchainError, match=message) as error:
         bundle.unbundle(path, tmp_path / "home")
     assert hint in str(error.value.hint)
@@ -272,9 +262,7 @@ def test_only_an_environment_can_be_bundled(tmp_path: Path) -> None:
 
 def test_pips_own_words_are_the_cause_and_a_crash_is_told_by_its_exception() -> None:
     refused = "ERROR: Could not find a version\nERROR: No matching distribution found for x==1\n"
-    crashed = (
-        "ERROR: Exception:\nTraceback (most recent call last):\nOSError: [Errno 28] No space left on device\n"
-    )
+    crashed = "ERROR: Exception:\nTraceback (most recent call last):\nOSError: [Errno 28] No space left on device\n"
     assert bundle._pip_error(refused) == "No matching distribution found for x==1"
     assert bundle._pip_error(crashed) == "OSError: [Errno 28] No space left on device"
     assert bundle._pip_error("") is None

@@ -180,9 +180,7 @@ def test_a_synthetic_model_is_what_its_configuration_says(home: Path) -> None:
     config = json.loads((model.folder / "config.json").read_text())
     assert config == PRESETS["llama-mini"]
     weights = load_file(model.folder / "model.safetensors")
-    assert {name: tensor.shape for name, tensor in weights.items()} == dict(
-        msgspec.convert(config, Shape).tensors()
-    )
+    assert {name: tensor.shape for name, tensor in weights.items()} == dict(msgspec.convert(config, Shape).tensors())
     assert {str(tensor.dtype) for tensor in weights.values()} == {"float16"}
     up, norm = (weights[f"model.layers.3.{name}.weight"] for name in ("mlp.up_proj", "input_layernorm"))
     assert up.astype(np.float64).std() == pytest.approx(1 / math.sqrt(256), rel=0.01)
@@ -358,9 +356,7 @@ def logits(config: dict[str, int], weights: Weights, tokens: list[int]) -> tuple
     x = weights["model.embed_tokens.weight"][tokens]
     for layer in range(config["num_hidden_layers"]):
         at = f"model.layers.{layer}."
-        x = x + attention(
-            config, weights, f"{at}self_attn.", normed(x, weights[f"{at}input_layernorm.weight"])
-        )
+        x = x + attention(config, weights, f"{at}self_attn.", normed(x, weights[f"{at}input_layernorm.weight"]))
         x = x + mlp(weights, f"{at}mlp.", normed(x, weights[f"{at}post_attention_layernorm.weight"]))
     head = weights.get("lm_head.weight", weights["model.embed_tokens.weight"])
     return np.asarray(normed(x[-1], weights["model.norm.weight"]) @ head.T), float(abs(x).max())
@@ -474,10 +470,7 @@ def refusal(folder: Path, home: Path) -> str:
         ({"hidden_size": "8"}, "DIR/config.json: hidden_size: Expected `int`, got `str`"),
         (
             {"model_type": "lama"},
-            (
-                "DIR/config.json: model_type: 'lama' cannot be built, only llama and qwen2 can; "
-                "did you mean 'llama'?"
-            ),
+            ("DIR/config.json: model_type: 'lama' cannot be built, only llama and qwen2 can; did you mean 'llama'?"),
         ),
         (
             {"model_type": "mistral"},
@@ -489,10 +482,7 @@ def refusal(folder: Path, home: Path) -> str:
         ),
         (
             {"quantization_config": {"bits": 4}},
-            (
-                "DIR/config.json: quantization_config: "
-                "these weights are quantized already; give the original ones"
-            ),
+            ("DIR/config.json: quantization_config: these weights are quantized already; give the original ones"),
         ),
         (
             {"num_attention_heads": 3},
@@ -526,9 +516,7 @@ def test_a_missing_file_is_named(tiny: Path, home: Path) -> None:
     weights = (tiny / "model.safetensors").rename(tiny / "pytorch_model.bin")
     assert refusal(tiny, home) == "DIR: PyTorch weights only, safetensors are needed"
     weights.unlink()
-    assert refusal(tiny, home) == (
-        "DIR: no weights: neither model.safetensors.index.json nor model.safetensors"
-    )
+    assert refusal(tiny, home) == ("DIR: no weights: neither model.safetensors.index.json nor model.safetensors")
     (tiny / "config.json").write_text("{")
     assert refusal(tiny, home).startswith("DIR/config.json: not valid JSON: ")
     (tiny / "config.json").unlink()
@@ -555,9 +543,7 @@ def test_a_missing_file_is_named(tiny: Path, home: Path) -> None:
         ),
     ],
 )
-def test_an_index_names_files_beside_it(
-    tiny: Path, home: Path, weight_map: dict[str, str], message: str
-) -> None:
+def test_an_index_names_files_beside_it(tiny: Path, home: Path, weight_map: dict[str, str], message: str) -> None:
     (tiny / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     assert refusal(tiny, home) == message
 

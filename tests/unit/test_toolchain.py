@@ -66,9 +66,7 @@ def test_a_lock_names_each_package_once_sorted_with_all_digests() -> None:
 
 def test_a_wheel_given_by_address_has_the_version_of_its_file_name() -> None:
     url = "https://x.org/mlc_llm_nightly-0.20.dev1%2Bcu130-py3-none-any.whl"
-    assert (
-        lock.parse(f"mlc-llm-nightly @ {url} \\\n    --hash=sha256:{A}", "t")[0].version == "0.20.dev1+cu130"
-    )
+    assert lock.parse(f"mlc-llm-nightly @ {url} \\\n    --hash=sha256:{A}", "t")[0].version == "0.20.dev1+cu130"
 
 
 def test_a_rendered_lock_reads_back_the_same_and_holds_no_address() -> None:
@@ -280,18 +278,14 @@ def test_a_cache_that_cannot_be_made_is_one_line_with_the_path(tmp_path: Path) -
 
 
 def config(*specs: ToolchainSpec) -> Config:
-    return Config(
-        run=RunSpec(baseline="b.toml", toolchains=("t",)), toolchains={spec.name: spec for spec in specs}
-    )
+    return Config(run=RunSpec(baseline="b.toml", toolchains=("t",)), toolchains={spec.name: spec for spec in specs})
 
 
 def test_a_listing_tells_where_each_declared_toolchain_stands(tmp_path: Path, no_process: None) -> None:  # noqa: ARG001
     here = ToolchainSpec(name="here", kind="current")
     absent = msgspec.structs.replace(SPEC, name="absent")
     put(cache.place_of(SPEC, tmp_path), stored())
-    states = [
-        (listed.spec.name, listed.state) for listed in toolchain.listing(config(SPEC, here, absent), tmp_path)
-    ]
+    states = [(listed.spec.name, listed.state) for listed in toolchain.listing(config(SPEC, here, absent), tmp_path)]
     assert states == [("t", "installed"), ("here", "here"), ("absent", "absent")]
 
 
@@ -320,39 +314,9 @@ def test_a_checkout_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) 
 # What errors say
 
 
-def test_the_last_exception_is_the_cause_even_when_more_is_printed_after_it() -> None:
-    stderr = (
-        "Traceback (most recent call last):\n"
-        "ValueError: first\n"
-        "During handling of the above exception, another exception occurred:\n"
-        "OSError: /a/b/lib/libtvm_runtime.so: undefined symbol: _ZN3tvm\n"
-        "  note: see the manual\n"
-    )
-    assert check.telling_line(stderr) == "OSError: /a/b/lib/libtvm_runtime.so: undefined symbol: _ZN3tvm"
-    assert (
-        check.telling_line("tvm.error.InternalError: Check failed\n")
-        == "tvm.error.InternalError: Check failed"
-    )
-    assert check.telling_line("one\ntwo\n\n") == "two"
-    assert check.telling_line(" \n") is None
-
-
 def ended(stderr: str, **changes: object) -> process.Output:
     end = process.Exit(code=1, signal=None, timed_out=False, duration_s=1.0)
     return process.Output(exit=dataclasses.replace(end, **changes), stdout="", stderr=stderr)  # type: ignore[arg-type]
-
-
-def test_a_failure_is_fit_to_be_published() -> None:
-    failure = check.failure(ended("OSError: /home/ann/.cache/x/tvm/lib/libtvm.so: undefined symbol: f\n"))
-    assert failure.cause == "OSError: …/lib/libtvm.so: undefined symbol: f"
-    assert "ann" not in failure.log
-    assert (failure.stage, failure.how) == ("toolchain", "exit status 1")
-
-
-def test_a_crash_without_a_word_is_told_by_its_signal() -> None:
-    failure = check.failure(ended("", code=None, signal="SIGSEGV"))
-    assert failure.cause == "the check printed no result (killed by SIGSEGV)"
-    assert failure.signal == "SIGSEGV"
 
 
 def test_the_checks_lines_are_found_among_others_and_another_protocol_is_refused() -> None:
@@ -382,7 +346,7 @@ RESULT = '{"event": "result", "libraries": {}}\n'
         (HELLO + RESULT, {"code": 0}, None),
         (HELLO + RESULT, {"code": None, "signal": "SIGSEGV"}, "ValueError: x"),
         (HELLO, {"code": 0}, "ValueError: x"),
-        (HELLO, {"code": None, "signal": "SIGKILL", "timed_out": True}, "ValueError: x"),
+        (HELLO, {"code": None, "signal": "SIGKILL", "timed_out": True}, "killed at its time limit of 300 s"),
     ],
 )
 def test_a_check_passes_only_with_a_result_and_a_good_end(
@@ -442,9 +406,7 @@ def test_folders_of_wheels_are_whole_paths_and_addresses_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    spec = msgspec.structs.replace(
-        SPEC, index_url="https://x/simple", find_links=("wheels", "https://y/w.html")
-    )
+    spec = msgspec.structs.replace(SPEC, index_url="https://x/simple", find_links=("wheels", "https://y/w.html"))
     assert uv.sources(spec) == [
         *("--index-url", "https://x/simple"),
         *("--find-links", f"{tmp_path}/wheels"),

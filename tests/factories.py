@@ -1,0 +1,195 @@
+"""Records and reports for tests: true to the schema, with a plausible value wherever a test names none."""
+
+# ruff: noqa: ANN401  # `changes` are the fields of whatever struct is made
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from regress.record import (
+    SCHEMA,
+    Artifact,
+    CaseResult,
+    Environment,
+    Failure,
+    Model,
+    Package,
+    Record,
+    Replicate,
+    Toolchain,
+    Workload,
+)
+from regress.verdict import SCHEMA as REPORT_SCHEMA
+from regress.verdict import CheckReport, Reference, Verdict, judge_case
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+CASE = "tiny/q4f16_1/llvm/p64+16"
+NOON = datetime(2026, 10, 3, 12, 0, tzinfo=timezone.utc)
+TOLERANCES = {"prefill_tokens_per_s": 0.05, "decode_tokens_per_s": 0.05}
+
+
+def sha(text: str) -> str:
+    """A SHA-256 that stands for that text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_toolchain(name: str = "tvm-0.26.0", **changes: Any) -> Toolchain:
+    version = name.removeprefix("tvm-")
+    packages = (Package(name="apache-tvm", version=version), Package(name="numpy", version="2.3.1"))
+    toolchain = Toolchain(
+        name=name,
+        kind="venv",
+        fingerprint=sha(name),
+        python="3.11.7",
+        platform="linux-x86_64",
+        packages=packages,
+    )
+    return msgspec.structs.replace(toolchain, **changes)
+
+
+def make_environment(**changes: Any) -> Environment:
+    environment = Environment(
+        fingerprint=sha("environment"),
+        system="Debian GNU/Linux 12",
+        kernel="6.1.0-26-amd64",
+        machine="x86_64",
+        cpu="AMD EPYC 9654",
+        cpu_count=16,
+        memory_bytes=64 * 2**30,
+        device="AMD EPYC 9654",
+    )
+    return msgspec.structs.replace(environment, **changes)
+
+
+def make_artifact(key: str = CASE, **changes: Any) -> Artifact:
+    name, quantization, target, _ = key.split("/")
+    artifact = Artifact(
+        digest=sha(f"artifact {key}"),
+        toolchain=sha("tvm-0.26.0"),
+        model=Model(source=f"synthetic:{name}", name=name, digest=sha(name)),
+        quantization=quantization,
+        target=target,
+        resolved_target=target,
+        flags={},
+        builder=sha("builder"),
+        build_duration_s=42.5,
+        model_lib_bytes=3 * 2**20,
+        model_lib_sha256=sha(f"lib {key}"),
+        param_bytes=4500,
+        param_count=8000,
+        bits_per_param=4.5,
+        planned_memory_bytes={"prefill": 2**20},
+        kv_cache="create_tir_paged_kv_cache",
+        kernels=(),
+    )
+    return msgspec.structs.replace(artifact, **changes)
+
+
+def make_replicate(
+    prefill: float, decode: float, *, peak_memory_bytes: int = 2**30, at: datetime = NOON
+) -> Replicate:
+    """A replicate of one timed repeat, so that its values are exactly the ones given."""
+    samples: dict[str, tuple[float, ...]] = {
+        "prefill_tokens_per_s": (prefill,),
+        "decode_tokens_per_s": (decode,),
+        "peak_memory_bytes": (float(peak_memory_bytes),),
+    }
+    return Replicate(started_at=at, samples=samples, token_ids=(1, 2, 3), logits_sha256=sha("logits"))
+
+
+def make_case(
+    key: str = CASE,
+    *,
+    prefill: Sequence[float] = (1000.0, 990.0, 1010.0),
+    decode: Sequence[float] = (50.0, 49.5, 50.5),
+    **changes: Any,
+) -> CaseResult:
+    """A case that was measured: one replicate per pair of rates."""
+    case = CaseResult(
+        key=key,
+        workload=make_workload(key),
+        artifact=make_artifact(key),
+        replicates=tuple(make_replicate(*rates) for rates in zip(prefill, decode, strict=True)),
+    )
+    return msgspec.structs.replace(case, **changes)
+
+
+def make_broken(key: str = CASE, **changes: Any) -> CaseResult:
+    """A case whose compilation died."""
+    failure = Failure(
+        stage="build",
+        cause="tvm::s_tir::Tensorize -> tvm::ffi::ToJSONGraph",
+        how="killed by SIGSEGV",
+        signal="SIGSEGV",
+        log="scheduling prefill\nSegmentation fault",
+    )
+    failure = msgspec.structs.replace(failure, **changes)
+    return CaseResult(key=key, workload=make_workload(key), failure=failure)
+
+
+def make_workload(key: str = CASE) -> Workload:
+    prompt, _, new = key.rpartition("/")[2].removeprefix("p").partition("+")
+    return Workload(prompt_tokens=int(prompt), new_tokens=int(new))
+
+
+def make_record(
+    *cases: CaseResult,
+    toolchain: str | Toolchain = "tvm-0.26.0",
+    runner: str = "bench",
+    at: datetime = NOON,
+    **changes: Any,
+) -> Record:
+    """A record of those cases, or of one plausible case."""
+    toolchain = make_toolchain(toolchain) if isinstance(toolchain, str) else toolchain
+    record = Record(
+        schema=SCHEMA,
+        id=f"{at:%Y%m%dT%H%M%SZ}-{sha(toolchain.name)[:4]}-{sha(runner)[:8]}",
+        recorded_at=at,
+        runner=runner,
+        regress="0.1.0",
+        harness=sha("harness"),
+        toolchain=toolchain,
+        environment=make_environment(),
+        cases=cases or (make_case(),),
+    )
+    return msgspec.structs.replace(record, **changes)
+
+
+def make_reference(record: Record, key: str = CASE) -> Reference | None:
+    """What that record says of the case as a reference; `None` where it measured nothing."""
+    case = record.case(key)
+    if case is None or not case.replicates:
+        return None
+    metrics = case.replicates[0].samples
+    values = {metric: tuple(case.values(metric)) for metric in metrics}
+    return Reference(toolchain=record.toolchain.name, harness=record.harness, values=values)
+
+
+def make_report(
+    record: Record,
+    reference: Record,
+    *,
+    against: Literal["stored", "measured"] = "measured",
+    tolerances: Mapping[str, float] = TOLERANCES,
+    verdicts: Sequence[Verdict] | None = None,
+) -> CheckReport:
+    """The report of comparing two records over the reference's cases, or one of those verdicts."""
+    if verdicts is None:
+        pairs = ((case.key, make_reference(reference, case.key)) for case in reference.cases)
+        verdicts = [each for key, old in pairs for each in judge_case(key, old, record.case(key), tolerances)]
+    return CheckReport(
+        schema=REPORT_SCHEMA,
+        record=record.id,
+        runner=record.runner,
+        toolchain=record.toolchain.name,
+        baseline=record.runner,
+        against=against,
+        reference_toolchain=reference.toolchain.name,
+        reference_record=reference.id if against == "measured" else None,
+        verdicts=tuple(verdicts),
+    )

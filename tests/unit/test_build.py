@@ -1,0 +1,85 @@
+"""Build flags, recipes and addresses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from factories import make_environment, make_toolchain, sha
+
+from regress.build import FLAGS, Order, Recipe, check_recipe, complete_flags
+from regress.errors import ConfigError
+from regress.model import LocalModel
+from regress.record import Model
+from regress.toolchain import InstalledToolchain
+
+
+def test_flags_are_completed_with_their_defaults() -> None:
+    """What is given stands, the rest is the default."""
+    assert complete_flags({"schedule": "none"}, "b") == {**FLAGS, "schedule": "none"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"shedule": "none"}, "b.shedule: unknown build flag; did you mean 'schedule'?"),
+        ({"schedule": "fast"}, "b.schedule: 'fast' is not one of tuned, none"),
+        ({"prefill_chunk_size": "-1"}, "b.prefill_chunk_size: '-1' is not a number of tokens"),
+    ],
+)
+def test_a_bad_flag_is_named(flags: dict[str, str], message: str) -> None:
+    """Key, value and what it could have been."""
+    with pytest.raises(ConfigError) as caught:
+        complete_flags(flags, "b")
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("quantization", "target", "message"),
+    [
+        ("q4f16_2", "llvm", "b.quantization: unknown 'q4f16_2'; did you mean 'q4f16_1'?"),
+        ("q4f16_1", "cpu", "b.target: unknown 'cpu'"),
+    ],
+)
+def test_an_unknown_recipe_is_named(quantization: str, target: str, message: str) -> None:
+    """Before anything is installed."""
+    with pytest.raises(ConfigError) as caught:
+        check_recipe(quantization, target, "b")
+    assert str(caught.value) == message
+
+
+def order(**changes: object) -> Order:
+    recipe = Recipe(model="synthetic:x", quantization="q4f16_1", target="llvm", flags=tuple(sorted(FLAGS.items())))
+    toolchain = InstalledToolchain(
+        identity=make_toolchain(), python=Path("python"), env={}, folder=None, failure=None, cached=True
+    )
+    local = LocalModel(folder=Path("m"), identity=Model(source="synthetic:x", name="x", digest=sha("x")))
+    fields: dict[str, object] = {
+        "recipe": recipe,
+        "local": local,
+        "toolchain": toolchain,
+        "machine": make_environment(),
+        **changes,
+    }
+    return Order(**fields)  # type: ignore[arg-type]
+
+
+def test_an_address_follows_what_decides_the_code_and_nothing_else() -> None:
+    """Another processor or flag is another artifact; another kernel release or thread setting is not."""
+    here = order().address
+    assert order().address == here
+    assert order(machine=make_environment(kernel="7.0", settings={"TVM_NUM_THREADS": "1"})).address == here
+    assert order(machine=make_environment(cpu="another")).address != here
+    flags = tuple(sorted({**FLAGS, "schedule": "none"}.items()))
+    recipe = Recipe(model="synthetic:x", quantization="q4f16_1", target="llvm", flags=flags)
+    assert order(recipe=recipe).address != here
+    other = LocalModel(folder=Path("m"), identity=Model(source="synthetic:x", name="x", digest=sha("y")))
+    assert order(local=other).address != here
+
+
+def test_an_artifact_is_immutable() -> None:
+    """Stored objects cannot be edited in place."""
+    with pytest.raises(AttributeError):
+        make_toolchain().name = "x"  # type: ignore[misc]
+    assert msgspec.structs.replace(make_toolchain(), name="x").name == "x"

@@ -1,0 +1,89 @@
+"""The record: a schema that stays, checks on reading, and nothing in it that must not be published."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import make_broken, make_case, make_record
+
+from regress.errors import HistoryError
+from regress.record import decode_record, digest, encode, publishable
+
+GOLDEN = Path(__file__).parent / "golden" / "record-1.json"
+
+
+def test_the_golden_record_reads_and_writes_the_same() -> None:
+    """Schema 1 stays readable: a file written once is read, and written again byte for byte."""
+    data = GOLDEN.read_bytes()
+    assert encode(decode_record(data, "golden")) == data
+
+
+def test_a_record_survives_a_round_trip() -> None:
+    """What is written is what is read, broken cases included."""
+    record = make_record(make_case(), make_broken("tiny/q0f16/llvm/p64+16"))
+    assert decode_record(encode(record), "r.json") == record
+
+
+def _broken(change: dict[str, Any]) -> bytes:
+    fields = json.loads(encode(make_record()))
+    fields.update(change)
+    return json.dumps(fields).encode()
+
+
+def _with_sample(value: object) -> bytes:
+    fields = json.loads(encode(make_record()))
+    fields["cases"][0]["replicates"][1]["samples"]["decode_tokens_per_s"] = [value]
+    return json.dumps(fields).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (encode(make_record())[:200], "r.json: Input data was truncated"),
+        (b"", "r.json: Input data was truncated"),
+        (b"{}", "r.json: Object missing required field `schema`"),
+        (_broken({"schema": 2}), "r.json: schema 2 is newer than this regress reads (1)"),
+        (_broken({"host": "x"}), "r.json: Object contains unknown field `host`"),
+        (_broken({"runner": "../x"}), "r.json: Expected `str` matching regex"),
+        (_with_sample(0), "r.json: Expected `float` > 0.0 - at `$.cases[0].replicates[1].samples[...][0]`"),
+        (_with_sample(-1), "r.json: Expected `float` > 0.0 - at `$.cases[0].replicates[1].samples[...][0]`"),
+        (_with_sample(float("nan")), "r.json: JSON is malformed"),
+        (_with_sample(None), "r.json: Expected `float`, got `null` - at `$.cases[0].replicates[1].samples"),
+        (encode(make_record(make_case(), make_case())), "r.json: cases: 'tiny/q4f16_1/llvm/p64+16' stands twice"),
+    ],
+)
+def test_a_bad_record_is_named(data: bytes, message: str) -> None:
+    """Truncated, newer, unknown field, a rate that is no rate: one line with file and place."""
+    with pytest.raises(HistoryError) as caught:
+        decode_record(data, "r.json")
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "published"),
+    [
+        (
+            "OSError: /home/ann/.cache/x/tvm/lib/libtvm.so: undefined symbol",
+            "OSError: …/lib/libtvm.so: undefined symbol",
+        ),
+        ('  File "/opt/venv/lib/python3.11/site-packages/tvm/base.py", line 3', '  File "…/tvm/base.py", line 3'),
+        ("token hf_abcdefghijklmnop was refused", "token *** was refused"),
+        ("Authorization: Bearer abc.def", "Authorization: ***"),
+        ("https://ann:secret@example.org/x", "https://***@example.org/x"),
+        ("tvm::s_tir::Tensorize -> tvm::ffi::ToJSONGraph", "tvm::s_tir::Tensorize -> tvm::ffi::ToJSONGraph"),
+        ("12 tokens/s at 3/4 load", "12 tokens/s at 3/4 load"),
+    ],
+)
+def test_paths_and_secrets_are_not_published(text: str, published: str) -> None:
+    """Absolute paths are cut short, tokens and passwords struck out; the rest stays."""
+    assert publishable(text) == published
+
+
+def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
+    """The same mapping has one digest: SHA-256 of its canonical JSON."""
+    # echo -n '{"a":1,"b":2}' | sha256sum
+    assert digest({"b": 2, "a": 1}) == "43258cff783fe7036d8a43033f830adfc60ec037382473548ac742b888292777"

@@ -1,0 +1,35 @@
+"""What a person reads at the terminal."""
+
+from factories import make_broken, make_case, make_record, make_report
+
+from regress.report.text import averages_text, report_text
+
+
+def test_the_averages_are_the_lines_that_jetson_users_know() -> None:
+    """Rates are tokens over the mean time: 64 tokens at 1000/s and at 500/s take 0.064 s and 0.128 s."""
+    case = make_case(prefill=(1000.0, 500.0), decode=(50.0, 50.0))
+    # mean 0.096 s, 64 / 0.096 = 666.7 tokens/s, where the mean of the rates would say 750
+    assert averages_text(make_record(case)) == (
+        "AVERAGE OVER 2 RUNS, input=64, output=16\n"
+        "tiny-q4f16_1-llvm: prefill_time 0.0960 sec, prefill_rate 666.7 tokens/sec, "
+        "decode_time 0.3200 sec, decode_rate 50.0 tokens/sec\n"
+    )
+
+
+def test_a_report_says_the_verdict_its_numbers_and_what_it_was_compared_with() -> None:
+    """One line per metric with medians, spread and count."""
+    record, reference = make_record(make_case(decode=(40.0, 40.0, 50.0))), make_record()
+    text = report_text(make_report(record, reference, against="stored"), record)
+    assert "against the stored reference of tvm-0.26.0 in bench" in text
+    assert "regressed    decode rate 20.0% worse, tolerance 5.0%: 50.0 ±1.0% (n=3) -> 40.0 ±12.5% (n=3)" in text
+    assert "pass         prefill rate 0.0% better" in text
+    assert "\nverdict: regressed\n" in text
+    assert text.endswith("decode_rate 42.9 tokens/sec\n")  # 16 over the mean of .4, .4, .32 s
+
+
+def test_a_broken_case_is_told_by_its_cause() -> None:
+    """Nothing was measured, so no averages follow."""
+    record = make_record(make_broken())
+    text = report_text(make_report(record, make_record()), record)
+    assert "broken       build failed (killed by SIGSEGV): tvm::s_tir::Tensorize" in text
+    assert "AVERAGE" not in text
