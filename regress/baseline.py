@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -11,7 +10,7 @@ import msgspec
 from regress.config import Table, convert, parse_toml
 from regress.errors import ConfigError, did_you_mean
 from regress.metric import METRICS
-from regress.record import CaseResult, Environment, Positive, Record, Sha256, Workload, first_duplicate
+from regress.record import CaseResult, Environment, Instant, Positive, Record, Sha256, Workload, first_duplicate
 from regress.source import parse_source, peek_name
 from regress.verdict import Reference
 
@@ -62,7 +61,7 @@ class StoredReference(Table, frozen=True):
     toolchain: str
     toolchain_fingerprint: Sha256
     record: str
-    recorded_at: datetime
+    recorded_at: Instant
     harness: Sha256
     values: dict[str, Annotated[tuple[Positive, ...], msgspec.Meta(min_length=1)]]
     token_ids: tuple[int, ...] = ()
@@ -89,7 +88,7 @@ class Case(Table, frozen=True):
     target: str
     prompt_tokens: Annotated[int, msgspec.Meta(ge=1)]
     new_tokens: Annotated[int, msgspec.Meta(ge=1)]
-    name: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*$")] | None = None
+    name: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*\Z")] | None = None
     flags: dict[str, str] = {}
     tolerance: dict[str, Tolerance] = {}
     reference: StoredReference | None = None
@@ -122,7 +121,7 @@ class Baseline(Table, frozen=True):
         environment: The machine the references hold for; `None` until `regress baseline` writes one.
     """
 
-    runner: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*$")]
+    runner: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*\Z")]
     toolchain: str
     cases: Annotated[tuple[Case, ...], msgspec.Meta(min_length=1)]
     tolerance: dict[str, Tolerance] = msgspec.field(default_factory=lambda: dict(DEFAULT_TOLERANCES))

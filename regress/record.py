@@ -22,9 +22,11 @@ SCHEMA = 1
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Bytes = Annotated[int, msgspec.Meta(ge=0)]
-Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 ToolchainKind = Literal["venv", "current", "source"]
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A moment with its UTC offset."""
 Stage = Literal["toolchain", "model", "build", "load", "bench"]
 
 
@@ -198,7 +200,7 @@ class Replicate(Stored, frozen=True):
         logits_sha256: Digest of the logits of the prefill and of each decode step (little-endian float32).
     """
 
-    started_at: datetime
+    started_at: Instant
     samples: dict[str, Annotated[tuple[Positive, ...], msgspec.Meta(min_length=1)]]
     token_ids: tuple[int, ...]
     logits_sha256: Sha256
@@ -241,9 +243,9 @@ class Record(Stored, frozen=True):
     """
 
     schema: int
-    id: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z._+-]+$")]
-    recorded_at: datetime
-    runner: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*$")]
+    id: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z._+-]+\Z")]
+    recorded_at: Instant
+    runner: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*\Z")]
     regress: str
     harness: Sha256
     toolchain: Toolchain

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from factories import make_broken, make_case, make_environment, make_record, sha
@@ -25,7 +25,7 @@ new_tokens = {}
 TEXT = 'runner = "cpu"\ntoolchain = "tvm-0.26.0"\n' + CASE.format(16, 128) + CASE.format(64, 16)
 
 
-def cases(**changes: object) -> list[CaseResult]:
+def cases(**changes: Any) -> list[CaseResult]:
     return [make_case(key, **changes) for key in KEYS]
 
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def refuse(error: HistoryError) -> None:
+    pytest.fail(str(error))
+
+
 def test_a_record_lies_where_its_runner_and_month_say(tmp_path: Path) -> None:
     """<runner>/<yyyy>/<mm>/<id>.json, and reads back the same."""
     record = make_record()
@@ -60,7 +64,7 @@ def test_entries_come_oldest_first_with_their_reports(tmp_path: Path) -> None:
     path = history.append(new, tmp_path)
     history.append_report(make_report(new, old), path)
     history.append(old, tmp_path)
-    entries = history.entries(tmp_path, on_bad=pytest.fail)
+    entries = history.entries(tmp_path, on_bad=refuse)
     assert [entry.record.id for entry in entries] == [old.id, new.id]
     assert entries[0].report is None
     assert entries[1].report == make_report(new, old)
@@ -77,7 +81,7 @@ def test_a_bad_file_among_good_ones_is_named_and_the_others_stay(tmp_path: Path)
 
 def test_a_history_that_is_not_there_is_empty(tmp_path: Path) -> None:
     """The first run begins with nothing."""
-    assert history.entries(tmp_path / "none", on_bad=pytest.fail) == []
+    assert history.entries(tmp_path / "none", on_bad=refuse) == []
 
 
 def test_ids_differ_within_one_second() -> None:
