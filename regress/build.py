@@ -175,6 +175,7 @@ def build(order: Order, home: Path, launch: Launch) -> Built | Failure:
     """
     if order.toolchain.failure is not None:
         return order.toolchain.failure
+    _require_linker(launch.env)
     folder = home / "artifacts" / order.address
     try:
         if (found := _found(folder)) is not None:
@@ -186,6 +187,16 @@ def build(order: Order, home: Path, launch: Launch) -> Built | Failure:
             f"{error.filename or folder}: cannot write the artifact: {error.strerror or error}",
             hint="free space there, or set REGRESS_HOME to a folder that can be written",
         ) from error
+
+
+def _require_linker(env: Mapping[str, str]) -> None:
+    """Raises `BuildError` where nothing can link a library: that says nothing about the toolchain."""
+    compilers = (env["CXX"],) if env.get("CXX") else ("g++", "gcc", "clang++", "clang", "c++", "cc")
+    if not any(shutil.which(compiler, path=env.get("PATH")) for compiler in compilers):
+        raise BuildError(
+            f"no C++ compiler to link model libraries with (looked for {', '.join(compilers)})",
+            hint="install g++ or clang++, or name one in CXX",
+        )
 
 
 def _found(folder: Path) -> Built | None:

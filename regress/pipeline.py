@@ -128,8 +128,9 @@ def measure(job: Job, names: Sequence[str], *, replicates: int | None = None) ->
         ConfigError, ToolchainError, BuildError: Something is missing that no record could be made without.
     """
     started = datetime.now(timezone.utc)
+    recipes = [job.recipe_of(case, index) for index, case in enumerate(job.baseline.cases)]
     taken = [Measured(_install(job, name), job.baseline.cases) for name in names]
-    _build_all(job, taken)
+    _build_all(job, taken, recipes)
     count = job.baseline.measure.replicates if replicates is None else replicates
     for number in range(count):
         # Every other round runs backwards: no toolchain is always the one that comes after another's heat.
@@ -144,11 +145,10 @@ def _install(job: Job, name: str) -> InstalledToolchain:
         return toolchain.install(spec, job.home, log=job.reporter.note)
 
 
-def _build_all(job: Job, taken: Sequence[Measured]) -> None:
+def _build_all(job: Job, taken: Sequence[Measured], recipes: Sequence[Recipe]) -> None:
     """Builds what each case needs with each toolchain; cases of one recipe share an artifact."""
     results: dict[Recipe, list[Built | Failure]] = {}
-    for index, case in enumerate(job.baseline.cases):
-        recipe = job.recipe_of(case, index)
+    for case, recipe in zip(job.baseline.cases, recipes, strict=True):
         if recipe not in results:
             results[recipe] = _build_each(job, taken, case, recipe)
         for one, result in zip(taken, results[recipe], strict=True):

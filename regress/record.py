@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import statistics
-from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
+from datetime import datetime  # msgspec reads the annotations at run time
 from typing import Annotated, Any, Literal
 
 import msgspec

@@ -28,7 +28,7 @@ WORKERS = Path(__file__).resolve().parent / "worker"
 LOG_LINES = 40
 """Lines of a log that a failure keeps."""
 
-_KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES")
+_KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "CXX", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES")
 _KEPT_PREFIXES = ("TVM_", "OMP_")
 
 

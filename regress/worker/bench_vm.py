@@ -55,6 +55,7 @@ def main(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
     channel.progress("load")
     model = VmModel(Path(request["artifact"]), request["device"], prompt_tokens + new_tokens)
     prompts = Prompts(request, vocab_size(model))
+    prompts.require_known_tokens()
     reference = _pass(model, prompts[0], new_tokens)
     for index in range(1, request["warmups"]):
         _pass(model, prompts[index], new_tokens)
@@ -84,6 +85,12 @@ class Prompts:
     def __init__(self, request: dict[str, Any], vocab_size: int) -> None:
         self._given: list[list[int]] | None = request["prompts"]
         self._seed, self._length, self._vocab_size = request["seed"], request["prompt_tokens"], vocab_size
+
+    def require_known_tokens(self) -> None:
+        """Raises `ValueError` for a given id that is not of the vocabulary: the lookup would read beyond its table."""
+        highest = max((max(prompt) for prompt in self._given or []), default=0)
+        if highest >= self._vocab_size:
+            raise ValueError(f"token id {highest} is not below the vocabulary's {self._vocab_size}")
 
     def __getitem__(self, index: int) -> list[int]:
         if self._given:

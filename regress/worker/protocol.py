@@ -9,6 +9,7 @@ Nothing else reaches standard output: whatever the toolchain prints goes to stan
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import json
 import os
@@ -47,6 +48,7 @@ def serve(worker: str, request: Path) -> None:
         worker: Name of the worker's module.
         request: File with the request, one JSON object.
     """
+    faulthandler.enable()  # a crash leaves at least Python's own stack in the log
     channel = Channel()
     channel.say("hello", protocol=PROTOCOL, worker=worker, python=platform.python_version())
     module = importlib.import_module(f"regress.worker.{worker}")

@@ -7,6 +7,7 @@ function that creates the KV cache.
 from __future__ import annotations
 
 import json
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,12 +38,14 @@ class VmModel:
 
     Raises:
         RuntimeError: The library exports no function that creates a KV cache, or a parameter is missing.
+        ValueError: The library or a shard lost its end.
     """
 
     def __init__(self, artifact: Path, device: str, context: int) -> None:
         self.device = tvm.device(device, 0)
         if not self.device.exist:
             raise RuntimeError(f"TVM sees no {device} device")
+        _require_whole(artifact / "lib.so")
         self._vm = relax.VirtualMachine(tvm.runtime.load_module(str(artifact / "lib.so")), self.device)
         self.metadata = json.loads(str(self._vm["_metadata"]()))
         self.chunk = int(self.metadata["prefill_chunk_size"])
@@ -123,6 +126,23 @@ _BUILTINS = (
     "kv_state_begin_forward",
     "kv_state_end_forward",
 )
+
+
+_ELF_HEADER = struct.Struct("<5s35xQ10xHH2x")
+"""Magic and class; offset, entry size and entry count of the section table, which linkers put at the end."""
+
+
+def _require_whole(library: Path) -> None:
+    """Refuses a library that lost its end: to load one may end the process without a word (SIGBUS)."""
+    size = library.stat().st_size
+    with library.open("rb") as file:
+        header = file.read(_ELF_HEADER.size)
+    if len(header) < _ELF_HEADER.size or not header.startswith(b"\x7fELF\x02"):
+        return  # the loader says why it takes it, or does not
+    _, sections, entry_size, entries = _ELF_HEADER.unpack(header)
+    promised = sections + entry_size * entries
+    if size < promised:
+        raise ValueError(f"{library.name}: {size} bytes, by its header it should be {promised}")
 
 
 def logits_of(tensor: tvm.runtime.Tensor) -> NDArray[np.float32]:

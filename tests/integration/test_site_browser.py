@@ -59,7 +59,7 @@ def need(message: str) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    executable = shutil.which("chromium")
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
     if executable is None:
         need("chromium is not installed: apt-get install chromium")
     try:

@@ -73,7 +73,7 @@ def test_a_tensor_that_is_not_there_is_named(tmp_path: Path) -> None:
 def checkpoint(tmp_path: Path) -> Checkpoint:
     """One layer's projections, each filled with a number of its own so that a stack shows its order."""
     rows = {"q": 4, "k": 2, "v": 2}
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         f"{LAYER}.self_attn.{name}_proj.weight": np.full((count, 32), index, "float32")
         for index, (name, count) in enumerate(rows.items(), 1)
     }

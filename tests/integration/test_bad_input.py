@@ -1,0 +1,73 @@
+"""Bad input through the real command line: one line, the file and the key, an exit code of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from integration.workshop import REPOSITORY
+
+from regress import process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOLDEN = REPOSITORY / "tests" / "unit" / "golden" / "record-1.json"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "good.json").write_bytes(GOLDEN.read_bytes())
+    (tmp_path / "cut.json").write_bytes(GOLDEN.read_bytes()[:500])
+    (tmp_path / "nan.json").write_bytes(GOLDEN.read_bytes().replace(b"1000.0", b"NaN", 1))
+    (tmp_path / "zero.json").write_bytes(GOLDEN.read_bytes().replace(b"1000.0", b"0.0", 1))
+    (tmp_path / "typo.toml").write_text(
+        (REPOSITORY / "baselines" / "cpu.toml").read_text(encoding="utf-8").replace("runner =", "runer ="),
+        encoding="utf-8",
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ("check --record cut.json", 7, "cut.json: Input data was truncated"),
+        ("check --record nan.json", 7, "nan.json: JSON is malformed"),
+        ("check --record zero.json", 7, "zero.json: Expected `float` > 0.0 - at `$.cases[0].replicates[0].samples"),
+        ("check --record none.json", 7, "none.json: No such file or directory"),
+        ("check --record good.json --baseline typo.toml", 3, "typo.toml: runer: unknown key; did you mean 'runner'?"),
+        ("check --record good.json --baseline none.toml", 3, "none.toml: No such file or directory"),
+        ("check --config none.toml", 3, "none.toml: No such file or directory"),
+        ("build --toolchain tvm-0.26", 2, "no toolchain 'tvm-0.26' in regress.toml; did you mean 'tvm-0.26.0'?"),
+        ("build --flag shedule=none", 3, "flags.shedule: unknown build flag; did you mean 'schedule'?"),
+        ("build --flag schedule", 2, "--flag schedule: expected NAME=VALUE"),
+        ("bench --prompt none.json", 3, "none.json: No such file or directory"),
+        ("bench --prompt good.json", 3, "good.json: not a prompt file: Expected `array`, got `object`"),
+        ("compare tvm-0.26.0 tvm-0.26.0", 2, "compare: 'tvm-0.26.0' is given twice"),
+        ("toolchain show tvm-0.26.0", 4, "toolchain 'tvm-0.26.0' is not installed"),
+        ("toolchain unbundle good.json", 4, "good.json"),
+        ("baseline", 2, "the embedded baseline is not to be changed"),
+        ("baseline --baseline new.toml", 7, "history: no record of tvm-0.26.0 by runner 'cpu'"),
+        ("baseline --baseline new.toml --record good.json", 3, "no replicates of 'llama-mini/q4f32_1/llvm/p16+128'"),
+    ],
+)
+def test_a_mistake_is_one_line_with_a_code_of_its_own(folder: Path, arguments: str, code: int, said: str) -> None:
+    """The first line says it; nothing is written."""
+    before = sorted(folder.iterdir())
+    env = {**os.environ, "REGRESS_HOME": str(folder / "home"), "UV_OFFLINE": "1"}
+    output = process.run([sys.executable, "-m", "regress", *arguments.split()], cwd=folder, env=env, timeout_s=60)
+    assert output.exit.code == code, output.stderr
+    errors = [line for line in output.stderr.splitlines() if line.startswith("regress: error: ")]
+    assert len(errors) == 1, output.stderr
+    assert said in errors[0]
+    assert output.stdout == ""
+    assert [path for path in sorted(folder.iterdir()) if path.name != "home"] == before
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    """With the commands there are."""
+    output = process.run([sys.executable, "-m", "regress", "chek"])
+    assert output.exit.code == 2
+    assert "invalid choice: 'chek'" in output.stderr

@@ -1,0 +1,270 @@
+"""The main job through the real command line: two real TVM releases, real builds, real verdicts."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess  # noqa: TID251  # a child that is interrupted while it runs
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from integration.workshop import REPOSITORY
+
+from regress import process
+from regress.record import Record, decode_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BASELINE = """\
+runner = "here"
+toolchain = "tvm-0.26.0"
+
+# Wide: what is tested is the path of a verdict, not this machine's noise.
+[tolerance]
+prefill_tokens_per_s = 0.7
+decode_tokens_per_s = 0.7
+
+[measure]
+replicates = 2
+warmups = 1
+repeats = 3
+
+[measure.environment]
+TVM_NUM_THREADS = "1"
+
+[[cases]]
+model = "synthetic:llama-mini"
+quantization = "q4f32_1"
+target = "llvm"
+prompt_tokens = 16
+new_tokens = 24
+"""
+BROKEN = """
+[toolchains.broken]
+packages = ["apache-tvm==0.25.0.post1", "apache-tvm-ffi==0.1.14.post1", "numpy"]
+as_of = 2026-10-03
+"""
+KEY = "llama-mini/q4f32_1/llvm/p16+24"
+
+
+class Machine:
+    """A working folder with a configuration, and the command line in it."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder = folder
+        self.env = {**os.environ, "REGRESS_HOME": str(home), "COLUMNS": "200"}
+        config = (REPOSITORY / "regress.toml").read_text(encoding="utf-8").replace("baselines/cpu.toml", "here.toml")
+        (folder / "regress.toml").write_text(config + BROKEN, encoding="utf-8")
+        (folder / "here.toml").write_text(BASELINE, encoding="utf-8")
+
+    def regress(self, *arguments: str | Path, **env: str) -> process.Output:
+        """What `regress ARGUMENTS` did."""
+        argv = [sys.executable, "-m", "regress", *arguments]
+        return process.run(argv, cwd=self.folder, env={**self.env, **env}, timeout_s=600)
+
+    def records(self) -> list[Path]:
+        """The records of the history, oldest first."""
+        paths = (self.folder / "history").rglob("*.json")
+        records = [path for path in paths if not path.name.endswith(".check.json")]
+        return sorted(records, key=lambda path: path.stat().st_mtime_ns)
+
+    def record(self, path: Path) -> Record:
+        return decode_record(path.read_bytes(), path.name)
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory, test_home: Path) -> Machine:
+    return Machine(tmp_path_factory.mktemp("machine"), test_home)
+
+
+@pytest.fixture(scope="module")
+def first_run(machine: Machine) -> process.Output:
+    """The main job on a machine that its baseline does not describe."""
+    return machine.regress("run")
+
+
+@pytest.fixture(scope="module")
+def own_baseline(machine: Machine, first_run: process.Output) -> Path:
+    """This machine's own baseline, stored from the first run's reference."""
+    assert first_run.exit.ok, first_run.stderr
+    reference = next(path for path in machine.records() if "tvm-0.26.0" in path.name)
+    output = machine.regress("baseline", "--baseline", "own.toml", "--record", reference)
+    assert output.exit.ok, output.stderr
+    return machine.folder / "own.toml"
+
+
+def test_a_run_ends_with_a_verdict_two_records_and_a_page(machine: Machine, first_run: process.Output) -> None:
+    """Both toolchains are measured, the newer is judged by the ratio, and it says so."""
+    assert first_run.exit.code == 0, first_run.stderr
+    assert "measured beside it: here.toml does not describe this machine" in first_run.stdout
+    assert "AVERAGE OVER 6 RUNS, input=16, output=24\nllama-mini-q4f32_1-llvm: prefill_time" in first_run.stdout
+    assert "regress baseline --baseline baselines/NAME.toml --record history/here/" in first_run.stderr
+    old, new = (machine.record(path) for path in machine.records()[:2])
+    assert {old.toolchain.name, new.toolchain.name} == {"tvm-0.26.0", "tvm-0.27.0.post1"}
+    for record in (old, new):
+        (case,) = record.cases
+        assert len(case.replicates) == 2
+        assert case.artifact is not None
+        assert case.artifact.model.source == "synthetic:llama-mini"
+    assert old.cases[0].replicates[0].token_ids == new.cases[0].replicates[0].token_ids
+    page = (machine.folder / "site" / "index.html").read_text(encoding="utf-8")
+    assert KEY in page
+    assert "tvm-0.27.0.post1" in page
+
+
+def test_nothing_of_the_machine_is_published(machine: Machine, first_run: process.Output) -> None:
+    """No host name, no user's folder, no path of the cache in a record."""
+    assert first_run.exit.ok
+    for path in (machine.folder / "history").rglob("*.json"):
+        text = path.read_text(encoding="utf-8")
+        if len(os.uname().nodename) > 3:  # a shorter one, such as `vm`, is part of many words
+            assert os.uname().nodename not in text
+        assert machine.env["REGRESS_HOME"] not in text
+        assert str(Path.home()) + "/" not in text
+
+
+def test_a_second_run_rebuilds_nothing(machine: Machine, first_run: process.Output) -> None:
+    """The artifacts are found, and stay as they are."""
+    assert first_run.exit.ok
+    artifacts = Path(machine.env["REGRESS_HOME"]) / "artifacts"
+    before = {path: path.stat().st_mtime_ns for path in artifacts.rglob("*") if path.is_file()}
+    output = machine.regress("run", "--no-site", "--replicates", "1", "--exit-zero", "--json")
+    assert output.exit.ok, output.stderr
+    assert output.stderr.count("found in the cache)") == 2
+    assert {path: path.stat().st_mtime_ns for path in artifacts.rglob("*") if path.is_file()} == before
+    assert json.loads(output.stdout)["against"] == "measured"
+
+
+def test_an_unchanged_rebuild_passes_by_the_stored_reference(machine: Machine, own_baseline: Path) -> None:
+    """Measured anew on the machine that the baseline describes."""
+    output = machine.regress("check", "--baseline", own_baseline, "--toolchain", "tvm-0.26.0")
+    assert output.exit.code == 0, output.stdout + output.stderr
+    assert "against the stored reference of tvm-0.26.0 in own.toml" in output.stdout
+    assert "verdict: pass" in output.stdout or "verdict: improved" in output.stdout
+
+
+def test_a_really_slower_build_fails(machine: Machine, own_baseline: Path) -> None:
+    """A library whose matrix kernels are left unscheduled, judged from its record alone."""
+    bench = machine.regress("bench", "--flag", "schedule=none", "--json")
+    assert bench.exit.code == 0, bench.stderr
+    slow = machine.records()[-1]
+    assert json.loads(bench.stdout)["id"] == slow.stem
+    (case,) = machine.record(slow).cases
+    assert case.artifact is not None
+    assert case.artifact.flags["schedule"] == "none"
+    output = machine.regress("check", "--baseline", own_baseline, "--record", slow)
+    assert output.exit.code == 1, output.stdout
+    assert "regressed    decode rate" in output.stdout
+    assert machine.regress("check", "--baseline", own_baseline, "--record", slow, "--exit-zero").exit.code == 0
+
+
+def test_a_baseline_of_another_machine_judges_nothing(machine: Machine, own_baseline: Path) -> None:
+    """The stored numbers are not compared: inconclusive, with the reason."""
+    text = own_baseline.read_text(encoding="utf-8")
+    fingerprint = text.partition('\nfingerprint = "')[2][:64]
+    assert len(fingerprint) == 64
+    (machine.folder / "elsewhere.toml").write_text(
+        text.replace(f'\nfingerprint = "{fingerprint}"', f'\nfingerprint = "{"0" * 64}"'), encoding="utf-8"
+    )
+    output = machine.regress("check", "--baseline", "elsewhere.toml", "--record", machine.records()[0])
+    assert output.exit.code == 8, output.stdout
+    assert "missing" in output.stdout
+    assert "with another configuration" in output.stdout
+
+
+def test_a_case_that_the_record_lacks_is_not_green(machine: Machine, own_baseline: Path) -> None:
+    """One more case in the baseline than in the record."""
+    more = BASELINE[BASELINE.index("[[cases]]") :].replace("prompt_tokens = 16", "prompt_tokens = 17")
+    (machine.folder / "more.toml").write_text(
+        own_baseline.read_text(encoding="utf-8") + "\n" + more, encoding="utf-8"
+    )
+    reference = next(path for path in machine.records() if "tvm-0.26.0" in path.name)
+    output = machine.regress("check", "--baseline", "more.toml", "--record", reference)
+    assert output.exit.code == 8, output.stdout
+    assert "the record does not have this case" in output.stdout
+
+
+def test_compare_measures_both_and_judges_the_newer(machine: Machine, first_run: process.Output) -> None:
+    """By the ratio, on this machine."""
+    assert first_run.exit.ok
+    output = machine.regress("compare", "tvm-0.26.0", "tvm-0.27.0.post1", "--replicates", "1")
+    assert output.exit.code == 0, output.stdout + output.stderr
+    assert output.stdout.startswith("tvm-0.27.0.post1 on here, against tvm-0.26.0, measured beside it")
+
+
+def test_a_prompt_file_is_measured(machine: Machine, first_run: process.Output) -> None:
+    """Its length is the workload's; its tokens are the ones fed."""
+    assert first_run.exit.ok
+    prompts = [{"text": "", "tokens": [7 * i + j for j in range(33)], "num_tokens": 33} for i in range(2)]
+    (machine.folder / "prompts.json").write_text(json.dumps(prompts), encoding="utf-8")
+    output = machine.regress("bench", "--prompt", "prompts.json", "--new-tokens", "5", "--replicates", "1")
+    assert output.exit.code == 0, output.stderr
+    (case,) = machine.record(machine.records()[-1]).cases
+    assert case.key == "llama-mini/q4f32_1/llvm/p33+5"
+    assert len(case.replicates[0].token_ids) == 6
+    assert "AVERAGE OVER 3 RUNS, input=33, output=5" in output.stdout
+
+
+def test_a_prompt_beyond_the_vocabulary_is_broken_with_its_cause(machine: Machine, first_run: process.Output) -> None:
+    """Token ids of another model would read memory that is not theirs."""
+    assert first_run.exit.ok
+    (machine.folder / "far.json").write_text(json.dumps([{"tokens": [1, 30000]}]), encoding="utf-8")
+    output = machine.regress("bench", "--prompt", "far.json", "--replicates", "1")
+    assert output.exit.code == 6, output.stderr
+    assert "token id 30000 is not below the vocabulary's 2048" in output.stderr
+
+
+def test_a_toolchain_that_does_not_import_is_broken_and_recorded(machine: Machine) -> None:
+    """apache-tvm 0.25.0.post1 with a newer apache-tvm-ffi: a known broken pair. Exit 5, with a readable cause."""
+    output = machine.regress("build", "--toolchain", "broken")
+    assert output.exit.code == 5, output.stderr
+    assert "undefined symbol" in output.stderr
+    assert "libtvm_runtime.so" in output.stderr
+    (case,) = machine.record(machine.records()[-1]).cases
+    assert case.failure is not None
+    assert case.failure.stage == "toolchain"
+    check = machine.regress("check", "--record", machine.records()[-1])
+    assert check.exit.code == 5
+    assert "broken" in check.stdout
+
+
+def test_a_history_that_cannot_be_written_loses_no_measurement(machine: Machine, first_run: process.Output) -> None:
+    """The record is kept in the cache folder, and the error says where."""
+    assert first_run.exit.ok
+    (machine.folder / "file").write_text("", encoding="utf-8")
+    output = machine.regress("bench", "--history", "file", "--replicates", "1")
+    assert output.exit.code == 7, output.stderr
+    kept = Path(output.stderr.rpartition("kept instead: ")[2].strip())
+    assert machine.record(kept).cases[0].replicates
+    shutil.rmtree(kept.parents[3])
+
+
+@pytest.fixture
+def interrupted(machine: Machine, first_run: process.Output) -> Iterator[subprocess.Popen[bytes]]:
+    assert first_run.exit.ok
+    argv = [sys.executable, "-m", "regress", "bench", "--replicates", "50"]
+    with subprocess.Popen(argv, cwd=machine.folder, env=machine.env, stderr=subprocess.PIPE) as child:  # noqa: S603
+        yield child
+        child.kill()
+
+
+def test_an_interrupt_leaves_nothing_half_written(machine: Machine, interrupted: subprocess.Popen[bytes]) -> None:
+    """Ctrl-C in the middle of the measurement: exit 130, no record, no temporary file, no worker."""
+    before = set((machine.folder / "history").rglob("*"))
+    assert interrupted.stderr is not None
+    for line in interrupted.stderr:
+        if line.startswith(b"replicate 1/50"):
+            break
+    time.sleep(0.5)
+    interrupted.send_signal(signal.SIGINT)
+    assert interrupted.wait(30) == 130
+    assert interrupted.stderr.read().endswith(b"regress: interrupted\n")
+    assert set((machine.folder / "history").rglob("*")) == before
+    found = process.run(["pgrep", "-f", "regress/worker bench_vm"])
+    assert found.stdout == ""
