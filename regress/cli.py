@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments after the program's name; the process's own where `None`.
     """
     args = _parser().parse_args(argv)
+    # A cancelled CI job gets SIGTERM: workers have sessions of their own and must be ended as for Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     module, _, function = args.call.partition(":")
     try:
         code: int = getattr(importlib.import_module(f"regress.commands.{module}"), function)(args)

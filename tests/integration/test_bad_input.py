@@ -71,3 +71,29 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     output = process.run([sys.executable, "-m", "regress", "chek"])
     assert output.exit.code == 2
     assert "invalid choice: 'chek'" in output.stderr
+
+
+def test_no_network_is_said_and_leaves_nothing(folder: Path) -> None:
+    """An empty wheel cache and no index: exit 4, and the way out."""
+    env = {
+        **os.environ,
+        "REGRESS_HOME": str(folder / "home"),
+        "UV_CACHE_DIR": str(folder / "uv"),
+        "UV_OFFLINE": "1",
+    }
+    argv = [sys.executable, "-m", "regress", "build", "--toolchain", "tvm-0.26.0"]
+    output = process.run(argv, cwd=folder, env=env, timeout_s=60)
+    assert output.exit.code == 4, output.stderr
+    assert "regress: error: toolchain 'tvm-0.26.0'" in output.stderr
+    assert "hint: " in output.stderr
+    assert not list((folder / "home").rglob("toolchain.json"))
+
+
+def test_a_cache_that_cannot_be_written_is_named(folder: Path) -> None:
+    """The cache folder lies behind a file: exit 4, one line with the path, no traceback."""
+    env = {**os.environ, "REGRESS_HOME": str(folder / "good.json" / "home")}
+    argv = [sys.executable, "-m", "regress", "build", "--toolchain", "tvm-0.26.0"]
+    output = process.run(argv, cwd=folder, env=env, timeout_s=60)
+    assert output.exit.code == 4, output.stderr
+    assert "good.json/home" in output.stderr
+    assert "Traceback" not in output.stderr

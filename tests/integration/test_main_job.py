@@ -254,15 +254,18 @@ def interrupted(machine: Machine, first_run: process.Output) -> Iterator[subproc
         child.kill()
 
 
-def test_an_interrupt_leaves_nothing_half_written(machine: Machine, interrupted: subprocess.Popen[bytes]) -> None:
-    """Ctrl-C in the middle of the measurement: exit 130, no record, no temporary file, no worker."""
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing_half_written(
+    machine: Machine, interrupted: subprocess.Popen[bytes], how: signal.Signals
+) -> None:
+    """Ctrl-C or a cancelled job while it measures: exit 130, no record, nothing half-written, no worker."""
     before = set((machine.folder / "history").rglob("*"))
     assert interrupted.stderr is not None
     for line in interrupted.stderr:
         if line.startswith(b"replicate 1/50"):
             break
     time.sleep(0.5)
-    interrupted.send_signal(signal.SIGINT)
+    interrupted.send_signal(how)
     assert interrupted.wait(30) == 130
     assert interrupted.stderr.read().endswith(b"regress: interrupted\n")
     assert set((machine.folder / "history").rglob("*")) == before
