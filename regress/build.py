@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from regress.model import LocalModel
-    from regress.record import Environment
+    from regress.record import Environment, Workload
     from regress.supervisor import Launch
     from regress.toolchain import InstalledToolchain
 
@@ -37,6 +37,7 @@ BUILDER_MODULES = (
     "build_tvm",
     "compat",
     "cpu_schedule",
+    "cuda_toolkit",
     "llama",
     "llama_config",
     "passes",
@@ -145,7 +146,16 @@ def complete_flags(flags: Mapping[str, str], where: str) -> dict[str, str]:
             raise ConfigError(f"{where}.{name}: '{value}' is not one of {', '.join(_FLAG_VALUES[name])}")
         if name not in _FLAG_VALUES and not value.isdecimal():
             raise ConfigError(f"{where}.{name}: '{value}' is not a number of tokens")
+    if int(flags.get("prefill_chunk_size", 1)) == 0:
+        raise ConfigError(f"{where}.prefill_chunk_size: 0 tokens at once are none")
     return {**FLAGS, **flags}
+
+
+def check_context(workload: Workload, flags: Mapping[str, str], where: str) -> None:
+    """Raises `ConfigError`, naming the key, where a workload does not fit a context that the flags set."""
+    context, needed = int(flags["context_window_size"]), workload.prompt_tokens + workload.new_tokens
+    if 0 < context < needed:
+        raise ConfigError(f"{where}.flags.context_window_size: {context} is less than the workload's {needed} tokens")
 
 
 def check_recipe(quantization: str, target: str, where: str) -> None:

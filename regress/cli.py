@@ -72,9 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 _Commands = argparse._SubParsersAction  # noqa: SLF001  # argparse names its own type no other way
 
 
-def _command(
-    commands: _Commands[argparse.ArgumentParser], name: str, call: str, text: str
-) -> argparse.ArgumentParser:
+def _command(commands: _Commands[argparse.ArgumentParser], name: str, call: str, text: str) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     command.set_defaults(call=call)
     command.add_argument("--config", metavar="FILE", help="regress.toml (default: ./regress.toml, else embedded)")
@@ -104,9 +102,7 @@ def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _add_compare(commands: _Commands[argparse.ArgumentParser]) -> None:
-    command = _command(
-        commands, "compare", "measuring:compare", "measure two toolchains alternately, judge the ratio"
-    )
+    command = _command(commands, "compare", "measuring:compare", "measure two toolchains alternately, judge the ratio")
     _add_measuring(command)
     _add_verdict(command)
     command.add_argument("old", metavar="OLD", help="toolchain to compare with")
@@ -162,9 +158,7 @@ def _add_toolchain(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _add_bundles(actions: _Commands[argparse.ArgumentParser]) -> None:
-    bundle = _command(
-        actions, "bundle", "toolchains:bundle", "pack a toolchain's wheels for a machine without network"
-    )
+    bundle = _command(actions, "bundle", "toolchains:bundle", "pack a toolchain's wheels for a machine without network")
     bundle.add_argument("name", metavar="NAME")
     bundle.add_argument("--output", default=".", metavar="DIR", help="folder to write to (default: here)")
     bundle.add_argument("--python", metavar="X.Y", help="Python of that machine (default: this one's)")

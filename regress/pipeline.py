@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import regress
 from regress import bench, device, history, model, supervisor, toolchain
 from regress.bench import harness_digest
-from regress.build import Built, Order, Recipe, build, check_recipe, complete_flags
+from regress.build import Built, Order, Recipe, build, check_context, check_recipe, complete_flags
 from regress.check import check
 from regress.errors import BuildError, HistoryError
 from regress.record import SCHEMA, CaseResult, Failure, Record, publishable
@@ -66,6 +66,7 @@ class Job:
         where = f"{self.baseline_name}: cases[{index}]"
         check_recipe(case.quantization, case.target, where)
         flags = complete_flags({**case.flags, **self.flags}, f"{where}.flags")
+        check_context(case.workload, flags, where)
         return Recipe(
             model=case.model, quantization=case.quantization, target=case.target, flags=tuple(sorted(flags.items()))
         )

@@ -38,6 +38,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
         attention_bias: Llama's switch for biases in all four attention projections.
         mlp_bias: Llama's switch for biases in the MLP.
         quantization_config: Present in checkpoints that are quantized already.
+        hidden_act: Activation inside the MLP.
+        use_sliding_window: Qwen2's switch for attention that does not see all tokens.
     """
 
     model_type: str
@@ -52,6 +54,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     attention_bias: bool = False
     mlp_bias: bool = False
     quantization_config: dict[str, Any] | None = None
+    hidden_act: str = "silu"
+    use_sliding_window: bool = False
 
     @property
     def query_width(self) -> int:
@@ -124,6 +128,10 @@ def _problem(shape: Shape) -> str | None:
     for key in ("attention_bias", "mlp_bias"):
         if getattr(shape, key):
             return f"{key}: a model with these biases cannot be built"
+    if shape.hidden_act != "silu":
+        return f"hidden_act: '{shape.hidden_act}' cannot be built, only silu can"
+    if shape.use_sliding_window:
+        return "use_sliding_window: a model with a sliding window cannot be built"
     return _heads_problem(shape)
 
 

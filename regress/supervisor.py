@@ -28,7 +28,17 @@ WORKERS = Path(__file__).resolve().parent / "worker"
 LOG_LINES = 40
 """Lines of a log that a failure keeps."""
 
-_KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "CXX", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES")
+_KEPT = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LANG",
+    "LC_ALL",
+    "CXX",
+    "LD_LIBRARY_PATH",
+    "CUDA_PATH",
+    "CUDA_VISIBLE_DEVICES",
+)
 _KEPT_PREFIXES = ("TVM_", "OMP_")
 
 
@@ -155,7 +165,7 @@ class _Listener:
 def _decoded(line: bytes, kind: type[Any]) -> Any:  # noqa: ANN401
     try:
         return msgspec.json.decode(line, type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         shown = publishable(line[:80].decode(errors="replace").strip())
         raise _Nonsense(f"'{shown}', which is not of the protocol") from error
 

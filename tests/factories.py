@@ -90,9 +90,7 @@ def make_artifact(key: str = CASE, **changes: Any) -> Artifact:
     return msgspec.structs.replace(artifact, **changes)
 
 
-def make_replicate(
-    prefill: float, decode: float, *, peak_memory_bytes: int = 2**30, at: datetime = NOON
-) -> Replicate:
+def make_replicate(prefill: float, decode: float, *, peak_memory_bytes: int = 2**30, at: datetime = NOON) -> Replicate:
     """A replicate of one timed repeat, so that its values are exactly the ones given."""
     samples: dict[str, tuple[float, ...]] = {
         "prefill_tokens_per_s": (prefill,),

@@ -61,9 +61,7 @@ def show(args: argparse.Namespace) -> int:
     workspace = open_workspace(args)
     installed = toolchain.installed(workspace.config.toolchain(args.name), workspace.home)
     if installed is None:
-        raise ToolchainError(
-            f"toolchain '{args.name}' is not installed", hint=f"regress toolchain install {args.name}"
-        )
+        raise ToolchainError(f"toolchain '{args.name}' is not installed", hint=f"regress toolchain install {args.name}")
     if args.json:
         sys.stdout.write(encode(installed.identity).decode())
         return errors.EXIT_PASS

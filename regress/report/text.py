@@ -38,9 +38,7 @@ def _verdict_line(verdict: Verdict) -> str:
     if verdict.metric is None or verdict.baseline is None or verdict.candidate is None:
         return f"  {verdict.outcome:<12} {verdict.text}"
     unit = METRICS[verdict.metric].unit
-    return (
-        f"  {verdict.outcome:<12} {verdict.text}: {_spread(verdict.baseline)} -> {_spread(verdict.candidate)} {unit}"
-    )
+    return f"  {verdict.outcome:<12} {verdict.text}: {_spread(verdict.baseline)} -> {_spread(verdict.candidate)} {unit}"
 
 
 def _spread(spread: Spread) -> str:

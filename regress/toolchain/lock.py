@@ -63,8 +63,7 @@ def _named(requirement: str) -> tuple[str, str] | None:
 def render(packages: Iterable[record.Package]) -> str:
     """The lock of these packages by name and version alone: any folder of wheels can serve it."""
     return "".join(
-        " \\\n    ".join([f"{package.name}=={package.version}", *(f"--hash=sha256:{d}" for d in package.sha256)])
-        + "\n"
+        " \\\n    ".join([f"{package.name}=={package.version}", *(f"--hash=sha256:{d}" for d in package.sha256)]) + "\n"
         for package in packages
     )
 

@@ -17,7 +17,7 @@ import tvm
 from tvm import relax
 from tvm.s_tir import dlight
 
-from regress.worker import weights
+from regress.worker import cuda_toolkit, weights
 from regress.worker.cpu_schedule import ScheduleCpuMatmul
 from regress.worker.llama import KV_CACHE_FUNCTION, LlamaForCausalLM
 from regress.worker.llama_config import LlamaConfig, parse_config
@@ -63,6 +63,8 @@ def main(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
     flags = request["flags"]
     limits = _limits(config, flags)
     target = resolve_target(request["target"])
+    if target.kind.name == "cuda":
+        cuda_toolkit.provide(output.parent)
     channel.progress("compile")
     with target:
         model = LlamaForCausalLM(config, quantization, target)

@@ -147,9 +147,7 @@ class Attention(nn.Module):
         project = self.c_attn if config.model_type == "qwen2" else self.qkv_proj
         heads = config.num_attention_heads + 2 * config.num_key_value_heads
         qkv = op.reshape(project(hidden), (batch, tokens, heads, config.head_dim))
-        out = kv_cache.attention_with_fused_qkv(
-            layer, qkv, config.num_attention_heads, sm_scale=config.head_dim**-0.5
-        )
+        out = kv_cache.attention_with_fused_qkv(layer, qkv, config.num_attention_heads, sm_scale=config.head_dim**-0.5)
         return self.o_proj(op.reshape(out, (batch, tokens, config.num_attention_heads * config.head_dim)))
 
 

@@ -145,9 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self, repo: str, revision: str, name: str) -> None:
         commit, files = self._files(repo, revision)
         if self.hub.repositories[repo].gated and self._token() not in self.hub.granted:
-            raise _Refused(
-                403 if self._token() else 401, "GatedRepo", f"Access to model {repo} is restricted."
-            )
+            raise _Refused(403 if self._token() else 401, "GatedRepo", f"Access to model {repo} is restricted.")
         if name not in files:
             raise _Refused(404, "EntryNotFound", "Entry not found")
         if name in self.hub.refused:

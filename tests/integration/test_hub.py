@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import resource
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,16 +13,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 import pytest
+from integration.hub_server import LocalHub, Repository, serving
 from safetensors.numpy import save
 
 from regress import record
 from regress.errors import BuildError
 from regress.model import resolve
 from regress.shape import Shape
-
-sys.path.insert(0, str(Path(__file__).parent))  # test folders are not packages
-
-from hub_server import LocalHub, Repository, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,14 +41,10 @@ CONFIG = {
 
 def files(value: float = 1.0) -> dict[str, bytes]:
     """A small model in two shards of some 200 kB, and what else lies in such a repository."""
-    tensors = {
-        name: np.full(shape, value, np.float16) for name, shape in msgspec.convert(CONFIG, Shape).tensors()
-    }
+    tensors = {name: np.full(shape, value, np.float16) for name, shape in msgspec.convert(CONFIG, Shape).tensors()}
     names = list(tensors)
     shards = {name: SHARDS[i >= len(names) // 2] for i, name in enumerate(names)}
-    weights = {
-        shard: save({name: tensors[name] for name in names if shards[name] == shard}) for shard in SHARDS
-    }
+    weights = {shard: save({name: tensors[name] for name in names if shards[name] == shard}) for shard in SHARDS}
     return {
         "config.json": json.dumps(CONFIG).encode(),
         "model.safetensors.index.json": json.dumps({"weight_map": shards}).encode(),
@@ -110,9 +102,7 @@ def test_a_repository_is_downloaded_and_pinned(hub: LocalHub, env: dict[str, str
     wanted = {name: content for name, content in files().items() if not name.endswith((".bin", ".pth"))}
     found = {path.name: path.read_bytes() for path in model.folder.rglob("*") if path.is_file()}
     assert found == wanted
-    assert said == [
-        f"downloading {REPO} at {FIRST[:12]} to {home / 'models' / 'hf'}, as far as it is not there"
-    ]
+    assert said == [f"downloading {REPO} at {FIRST[:12]} to {home / 'models' / 'hf'}, as far as it is not there"]
     assert hub.downloads("pytorch_model.bin") == []
     assert record.publishable(model.identity.source) == model.identity.source
 
@@ -127,9 +117,7 @@ def test_a_branch_that_moved_is_another_model(hub: LocalHub, env: dict[str, str]
     assert resolve(f"hf:{REPO}@{FIRST}", home, env=env).identity == before
 
 
-def test_the_digest_does_not_depend_on_where_the_files_lie(
-    env: dict[str, str], home: Path, tmp_path: Path
-) -> None:
+def test_the_digest_does_not_depend_on_where_the_files_lie(env: dict[str, str], home: Path, tmp_path: Path) -> None:
     model = resolve(f"hf:{REPO}", home, env=env)
     for path in model.folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -144,9 +132,7 @@ def test_a_pinned_commit_that_is_here_asks_nobody(hub: LocalHub, env: dict[str, 
     assert resolve(f"hf:{REPO}@{FIRST}", home, env={"HF_ENDPOINT": "http://127.0.0.1:9"}) == first
 
 
-def test_a_pinned_commit_that_is_not_here_is_downloaded(
-    hub: LocalHub, env: dict[str, str], home: Path
-) -> None:
+def test_a_pinned_commit_that_is_not_here_is_downloaded(hub: LocalHub, env: dict[str, str], home: Path) -> None:
     model = resolve(f"hf:{REPO}@{FIRST}", home, env=env)
     (model.folder / SHARDS[1]).unlink()
     hub.requests.clear()
@@ -179,9 +165,7 @@ def test_a_gated_repository_says_how_to_open_it(hub: LocalHub, env: dict[str, st
     hub.repositories[REPO].gated = True
     error = refusal(f"hf:{REPO}", home, env)
     assert str(error) == f"hf:{REPO}: the repository is gated and not open to us"
-    assert error.hint == (
-        f"accept its licence at {hub.endpoint}/{REPO}, then set HF_TOKEN to a token of that account"
-    )
+    assert error.hint == (f"accept its licence at {hub.endpoint}/{REPO}, then set HF_TOKEN to a token of that account")
 
 
 def test_a_token_without_access_is_told_from_no_token(hub: LocalHub, env: dict[str, str], home: Path) -> None:
@@ -198,9 +182,7 @@ def test_a_token_that_the_hub_does_not_know_is_not_repeated(env: dict[str, str],
     assert "hf_expired" not in "\n".join(error.lines())
 
 
-def test_what_the_hub_says_is_passed_on_without_the_token(
-    hub: LocalHub, env: dict[str, str], home: Path
-) -> None:
+def test_what_the_hub_says_is_passed_on_without_the_token(hub: LocalHub, env: dict[str, str], home: Path) -> None:
     hub.tokens.add("plainsecret")
     hub.refused[SHARDS[0]] = (403, "token plainsecret may not read this")
     error = refusal(f"hf:{REPO}", home, {**env, "HF_TOKEN": "plainsecret"})
@@ -217,9 +199,7 @@ def test_a_hub_that_fails_is_one_line(hub: LocalHub, env: dict[str, str], home: 
 
 @pytest.mark.parametrize("token", [None, TOKEN])
 @pytest.mark.parametrize("revision", ["", f"@{FIRST}"])
-def test_a_missing_repository_is_named(
-    env: dict[str, str], home: Path, token: str | None, revision: str
-) -> None:
+def test_a_missing_repository_is_named(env: dict[str, str], home: Path, token: str | None, revision: str) -> None:
     error = refusal(f"hf:org/none{revision}", home, {**env, "HF_TOKEN": token or ""})
     assert str(error).endswith(": the hub has no repository 'org/none' that we may see")
 
@@ -262,9 +242,7 @@ def test_a_broken_transfer_goes_on_where_it_broke(
     assert (model.folder / SHARDS[0]).read_bytes() == files()[SHARDS[0]]
 
 
-def test_a_transfer_that_stays_broken_loses_no_finished_file(
-    hub: LocalHub, env: dict[str, str], home: Path
-) -> None:
+def test_a_transfer_that_stays_broken_loses_no_finished_file(hub: LocalHub, env: dict[str, str], home: Path) -> None:
     hub.cut[SHARDS[1]] = [100_000] + [0] * 20
     error = refusal(f"hf:{REPO}", home, env)
     assert str(error) == f"hf:{REPO}: cannot be downloaded"
@@ -278,14 +256,10 @@ def test_a_transfer_that_stays_broken_loses_no_finished_file(
     assert (model.folder / SHARDS[1]).read_bytes() == files()[SHARDS[1]]
 
 
-def test_content_that_differs_from_its_checksum_is_refused(
-    hub: LocalHub, env: dict[str, str], home: Path
-) -> None:
+def test_content_that_differs_from_its_checksum_is_refused(hub: LocalHub, env: dict[str, str], home: Path) -> None:
     good = files()[SHARDS[0]]
     hub.swapped[SHARDS[0]] = good[:-1] + bytes([good[-1] ^ 1])
-    with pytest.raises(
-        BuildError, match=r"\.safetensors: differs from the checksum that the hub gave"
-    ) as caught:
+    with pytest.raises(BuildError, match=r"\.safetensors: differs from the checksum that the hub gave") as caught:
         resolve(f"hf:{REPO}", home, env=env)
     hub.swapped.clear()
     blob = Path((caught.value.hint or "").removeprefix("delete ").removesuffix(" and run again"))
@@ -312,9 +286,7 @@ def test_an_answer_of_no_hub_is_one_line(hub: LocalHub, home: Path) -> None:
 def test_a_model_that_cannot_be_built_is_refused_before_its_weights(
     hub: LocalHub, env: dict[str, str], home: Path
 ) -> None:
-    hub.repositories[REPO].commits[FIRST]["config.json"] = json.dumps(
-        {**CONFIG, "model_type": "gpt2"}
-    ).encode()
+    hub.repositories[REPO].commits[FIRST]["config.json"] = json.dumps({**CONFIG, "model_type": "gpt2"}).encode()
     error = refusal(f"hf:{REPO}", home, env)
     assert "config.json: model_type: 'gpt2' cannot be built" in str(error)
     assert hub.downloads(SHARDS[0]) == []

@@ -181,9 +181,7 @@ def test_a_baseline_of_another_machine_judges_nothing(machine: Machine, own_base
 def test_a_case_that_the_record_lacks_is_not_green(machine: Machine, own_baseline: Path) -> None:
     """One more case in the baseline than in the record."""
     more = BASELINE[BASELINE.index("[[cases]]") :].replace("prompt_tokens = 16", "prompt_tokens = 17")
-    (machine.folder / "more.toml").write_text(
-        own_baseline.read_text(encoding="utf-8") + "\n" + more, encoding="utf-8"
-    )
+    (machine.folder / "more.toml").write_text(own_baseline.read_text(encoding="utf-8") + "\n" + more, encoding="utf-8")
     reference = next(path for path in machine.records() if "tvm-0.26.0" in path.name)
     output = machine.regress("check", "--baseline", "more.toml", "--record", reference)
     assert output.exit.code == 8, output.stdout

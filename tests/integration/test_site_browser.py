@@ -118,9 +118,7 @@ def visit(browser: Browser, index: Path) -> Iterator[Callable[[View], Visit]]:
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=[view.name for view in VIEWS])
-def test_it_draws_without_a_complaint_or_a_request_off_this_machine(
-    visit: Callable[[View], Visit], view: View
-) -> None:
+def test_it_draws_without_a_complaint_or_a_request_off_this_machine(visit: Callable[[View], Visit], view: View) -> None:
     """A breach of the content security policy would be a complaint."""
     tab, requests, complaints = visit(view)
 

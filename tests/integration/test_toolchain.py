@@ -163,9 +163,7 @@ def check(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def spec(index: Index) -> ToolchainSpec:
-    return ToolchainSpec(
-        name="fake", packages=("fake-tvm",), as_of=date(2026, 1, 10), index_url=f"{index.url}/simple"
-    )
+    return ToolchainSpec(name="fake", packages=("fake-tvm",), as_of=date(2026, 1, 10), index_url=f"{index.url}/simple")
 
 
 def versions(installed: toolchain.InstalledToolchain) -> list[tuple[str, str]]:
@@ -186,18 +184,14 @@ def test_a_toolchain_is_what_the_index_held_at_the_end_of_its_day(
     assert not installed.cached
 
 
-def test_the_last_day_before_a_release_does_not_see_it(
-    spec: ToolchainSpec, tmp_path: Path, check: Path
-) -> None:
+def test_the_last_day_before_a_release_does_not_see_it(spec: ToolchainSpec, tmp_path: Path, check: Path) -> None:
     """fake-ffi 2.0 came half an hour after midnight of 1 June."""
     may, june = (msgspec.structs.replace(spec, as_of=day) for day in (date(2026, 5, 31), date(2026, 6, 1)))
     assert ("fake-ffi", "1.0") in versions(toolchain.install(may, tmp_path / "home", check=check))
     assert ("fake-ffi", "2.0") in versions(toolchain.install(june, tmp_path / "home", check=check))
 
 
-def test_a_day_before_the_release_is_an_error_with_the_hint(
-    spec: ToolchainSpec, tmp_path: Path, check: Path
-) -> None:
+def test_a_day_before_the_release_is_an_error_with_the_hint(spec: ToolchainSpec, tmp_path: Path, check: Path) -> None:
     early = msgspec.structs.replace(spec, as_of=date(2026, 1, 9), packages=("fake-tvm==1.0",))
     with pytest.raises(ToolchainError, match="toolchain 'fake' cannot be resolved") as error:
         toolchain.install(early, tmp_path / "home", check=check)
@@ -231,9 +225,7 @@ def test_the_second_time_asks_nobody_and_the_files_name_no_address(
         assert "127.0.0.1" not in (first.folder / name).read_text()
 
 
-def test_the_fingerprint_is_the_same_in_another_cache(
-    spec: ToolchainSpec, tmp_path: Path, check: Path
-) -> None:
+def test_the_fingerprint_is_the_same_in_another_cache(spec: ToolchainSpec, tmp_path: Path, check: Path) -> None:
     one, two = (toolchain.install(spec, tmp_path / name, check=check) for name in ("one", "two"))
     assert one.identity == two.identity
 
@@ -248,9 +240,7 @@ def test_users_packages_stay_out(
     assert toolchain.install(spec, tmp_path / "home", check=check).failure is None
 
 
-def test_no_network_is_an_error_that_names_the_bundle(
-    spec: ToolchainSpec, tmp_path: Path, check: Path
-) -> None:
+def test_no_network_is_an_error_that_names_the_bundle(spec: ToolchainSpec, tmp_path: Path, check: Path) -> None:
     nowhere = msgspec.structs.replace(spec, index_url="http://127.0.0.1:9/simple")
     with pytest.raises(ToolchainError, match="toolchain 'fake' cannot be resolved") as error:
         toolchain.install(nowhere, tmp_path / "home", check=check)
@@ -259,9 +249,7 @@ def test_no_network_is_an_error_that_names_the_bundle(
 
 def test_a_python_that_is_not_there_is_an_error(spec: ToolchainSpec, tmp_path: Path, check: Path) -> None:
     with pytest.raises(ToolchainError, match="toolchain 'fake' has no Python") as error:
-        toolchain.install(
-            msgspec.structs.replace(spec, python="/no/such/python"), tmp_path / "home", check=check
-        )
+        toolchain.install(msgspec.structs.replace(spec, python="/no/such/python"), tmp_path / "home", check=check)
     assert error.value.cause
 
 
@@ -325,9 +313,7 @@ def until(condition: Any, seconds: float = 30.0) -> None:  # noqa: ANN401
         time.sleep(0.02)
 
 
-def test_a_removed_toolchain_is_gone_and_can_come_back(
-    spec: ToolchainSpec, tmp_path: Path, check: Path
-) -> None:
+def test_a_removed_toolchain_is_gone_and_can_come_back(spec: ToolchainSpec, tmp_path: Path, check: Path) -> None:
     toolchain.install(spec, tmp_path / "home", check=check)
     toolchain.remove(spec, tmp_path / "home")
     assert not environments(tmp_path / "home")
@@ -370,9 +356,7 @@ def test_a_wheel_declared_by_its_address_can_be_installed_and_carried(
     assert not index.requests
 
 
-def test_a_bundle_with_a_changed_wheel_installs_nothing(
-    spec: ToolchainSpec, tmp_path: Path, check: Path
-) -> None:
+def test_a_bundle_with_a_changed_wheel_installs_nothing(spec: ToolchainSpec, tmp_path: Path, check: Path) -> None:
     [path] = bundle.bundle(spec, tmp_path / "out")
     data = path.read_bytes()
     assert data.count(b"ABI = 1") == 1
@@ -394,9 +378,7 @@ def test_a_checkout_stands_in_front_of_the_packages_and_is_followed(
     (tmp_path / "python" / "tvm").mkdir(parents=True)
     source = tmp_path / "python" / "tvm" / "__init__.py"
     source.write_text("import fake_ffi\n")
-    checkout = msgspec.structs.replace(
-        spec, kind="source", packages=("fake-ffi",), path=str(tmp_path / "python")
-    )
+    checkout = msgspec.structs.replace(spec, kind="source", packages=("fake-ffi",), path=str(tmp_path / "python"))
     first = toolchain.install(checkout, tmp_path / "home", check=check)
     assert (first.failure, first.env["PYTHONPATH"]) == (None, str(tmp_path / "python"))
     source.write_text("raise ImportError('half of an edit')\n")

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from factories import make_environment, make_toolchain, sha
 
-from regress.build import FLAGS, Order, Recipe, check_recipe, complete_flags
+from regress.build import FLAGS, Order, Recipe, check_context, check_recipe, complete_flags
 from regress.errors import ConfigError
 from regress.model import LocalModel
-from regress.record import Model
+from regress.record import Model, Workload
 from regress.toolchain import InstalledToolchain
 
 
@@ -26,6 +26,7 @@ def test_flags_are_completed_with_their_defaults() -> None:
         ({"shedule": "none"}, "b.shedule: unknown build flag; did you mean 'schedule'?"),
         ({"schedule": "fast"}, "b.schedule: 'fast' is not one of tuned, none"),
         ({"prefill_chunk_size": "-1"}, "b.prefill_chunk_size: '-1' is not a number of tokens"),
+        ({"prefill_chunk_size": "0"}, "b.prefill_chunk_size: 0 tokens at once are none"),
     ],
 )
 def test_a_bad_flag_is_named(flags: dict[str, str], message: str) -> None:
@@ -33,6 +34,15 @@ def test_a_bad_flag_is_named(flags: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         complete_flags(flags, "b")
     assert str(caught.value) == message
+
+
+def test_a_workload_must_fit_the_context() -> None:
+    """24 + 8 tokens need 32; a context of 0 is the model's own."""
+    workload = Workload(prompt_tokens=24, new_tokens=8)
+    check_context(workload, {"context_window_size": "32"}, "b")
+    check_context(workload, {"context_window_size": "0"}, "b")
+    with pytest.raises(ConfigError, match=r"b.flags.context_window_size: 31 is less than the workload's 32 tokens"):
+        check_context(workload, {"context_window_size": "31"}, "b")
 
 
 @pytest.mark.parametrize(

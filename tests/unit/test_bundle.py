@@ -35,8 +35,7 @@ def manifest(files: dict[str, bytes] = FILES) -> archive.Manifest:
         python=cache.this_python(),
         platform=bundle.this_platform(),
         files={
-            name: archive.File(size=len(data), sha256=hashlib.sha256(data).hexdigest())
-            for name, data in files.items()
+            name: archive.File(size=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in files.items()
         },
     )
 

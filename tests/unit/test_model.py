@@ -481,6 +481,14 @@ def refusal(folder: Path, home: Path) -> str:
             "DIR/config.json: attention_bias: a model with these biases cannot be built",
         ),
         (
+            {"hidden_act": "gelu"},
+            "DIR/config.json: hidden_act: 'gelu' cannot be built, only silu can",
+        ),
+        (
+            {"use_sliding_window": True},
+            "DIR/config.json: use_sliding_window: a model with a sliding window cannot be built",
+        ),
+        (
             {"quantization_config": {"bits": 4}},
             ("DIR/config.json: quantization_config: these weights are quantized already; give the original ones"),
         ),

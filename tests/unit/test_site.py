@@ -339,9 +339,7 @@ def test_a_regression_is_written_beside_its_point_and_nothing_else_is() -> None:
 
 
 def test_rates_far_apart_get_a_logarithmic_axis_that_holds_the_crosses() -> None:
-    record = make_record(
-        make_case(prefill=(80.0,), decode=(10.0,)), make_case(OTHER, prefill=(800.0,), decode=(11.0,))
-    )
+    record = make_record(make_case(prefill=(80.0,), decode=(10.0,)), make_case(OTHER, prefill=(800.0,), decode=(11.0,)))
     broken = later(1, make_broken(CASE), make_case(OTHER))
     figure = charts.figure(pages.index([entry(record), entry(broken)], "").runners[0])
 

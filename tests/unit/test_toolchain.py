@@ -402,9 +402,7 @@ def test_an_error_of_uv_comes_with_what_to_do(stderr: str, offline: bool, hint: 
     assert found == hint if hint is None else found is not None and hint in found
 
 
-def test_folders_of_wheels_are_whole_paths_and_addresses_stay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folders_of_wheels_are_whole_paths_and_addresses_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     spec = msgspec.structs.replace(SPEC, index_url="https://x/simple", find_links=("wheels", "https://y/w.html"))
     assert uv.sources(spec) == [
