@@ -1,9 +1,9 @@
 """Measures a built model through TVM's virtual machine: one replicate, in this fresh process.
 
 What is timed is the kernel path: embedding, the model and the wait for the device, for the whole prompt (prefill) and
-for each further token (decode). Tokens are chosen in the first pass alone, which is not timed; the timed ones are given
-the tokens it chose, already on the device: to choose between two steps leaves the caches, and a GPU's clock, to the
-host's work (1 to 2 % of a small model's decode rate). llama.cpp's llama-bench gives random tokens for the same reason;
+for each further token (decode). The first pass, which is not timed, chooses the tokens; the timed ones are given them,
+already on the device. To choose between two steps would leave the processor's caches, or a GPU's clock, to the host's
+work: it took 1 to 2 % of a small model's decode rate. llama.cpp's llama-bench gives random tokens for the same reason;
 what is computed does not depend on them. The clock is monotonic.
 """
 
@@ -99,7 +99,7 @@ class Prompts:
         self._seed, self._length, self._vocab_size = request["seed"], request["prompt_tokens"], vocab_size
 
     def require_known_tokens(self) -> None:
-        """Raises `ValueError` for a given id that is not of the vocabulary: the lookup would read beyond its table."""
+        """Raises `ValueError` for a given id outside the vocabulary: the lookup would read beyond its table."""
         highest = max((max(prompt) for prompt in self._given or []), default=0)
         if highest >= self._vocab_size:
             raise ValueError(f"token id {highest} is not below the vocabulary's {self._vocab_size}")

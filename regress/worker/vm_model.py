@@ -70,6 +70,7 @@ class VmModel:
         self._hidden_size = int(self._embed(self._ids([0]), self._params).shape[1])
         self._cache = self._create_cache(context)
         self._sequence = Shape([_SEQUENCE])
+        self._shapes: dict[int, tuple[Shape, Shape]] = {}
         builtin = {name: tvm.get_global_func(f"vm.builtin.{name}") for name in _BUILTINS}
         self._reshape = builtin["reshape"]
         self._clear, self._add = builtin["kv_state_clear"], builtin["kv_state_add_sequence"]
@@ -83,7 +84,9 @@ class VmModel:
     def to_device(self, token_ids: Sequence[int]) -> Tokens:
         """Token ids on the device, ready for a step."""
         count = len(token_ids)
-        return Tokens(self._ids(token_ids), Shape([count]), Shape([1, count, self._hidden_size]))
+        if count not in self._shapes:
+            self._shapes[count] = Shape([count]), Shape([1, count, self._hidden_size])
+        return Tokens(self._ids(token_ids), *self._shapes[count])
 
     def prefill(self, chunks: Sequence[Tokens]) -> tvm.runtime.Tensor:
         """Logits `(1, 1, vocab_size)` after the prompt.
