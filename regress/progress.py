@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
+    from rich.console import Console
     from rich.status import Status
 
     from regress.supervisor import Progress
@@ -37,28 +39,38 @@ class Reporter:
     """Writes progress to standard error."""
 
     def __init__(self) -> None:
-        from rich.console import Console  # noqa: PLC0415  # only the commands that take time pay for it
-
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = _console() if sys.stderr.isatty() else None
 
     def note(self, text: str) -> None:
         """One line that stays."""
-        self._console.print(text, markup=False)
+        if self._console is not None:
+            self._console.print(text, markup=False)
+        else:
+            say(text)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
         """A step that takes time: shown while it lasts, and with its duration once it is done."""
         started = time.monotonic()
-        if self._console.is_terminal:
-            with self._console.status(title) as status:
-                step = Step(title, status)
-                yield step
-        else:
-            step = Step(title, None)
+        with self._status(title) as status:
+            step = Step(title, status)
             yield step
         self.note(f"{title} ({time.monotonic() - started:.1f} s{step.remarks})")
+
+    def _status(self, title: str) -> AbstractContextManager[Status | None]:
+        if self._console is None:
+            return nullcontext()
+        # A slow spinner: a faster one would take its share of the processor that is measured.
+        return self._console.status(title, refresh_per_second=2)
+
+
+def _console() -> Console:
+    from rich.console import Console  # noqa: PLC0415  # 0.1 s that only a terminal needs
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
     """One line on standard error, without anything that takes time to load."""
     sys.stderr.write(text + "\n")
+    sys.stderr.flush()

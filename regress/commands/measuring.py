@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from regress import errors, pipeline
 from regress.bench import harness_digest, parse_prompts
 from regress.check import check
-from regress.commands.publishing import publish
 from regress.errors import ConfigError, UsageError
 from regress.pipeline import Job
 from regress.progress import Reporter
@@ -36,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     report = pipeline.judged(job, records[-1], records[:-1])
     pipeline.save_report(report, paths[-1])
     if not args.no_site:
+        from regress.commands.publishing import publish  # noqa: PLC0415  # templates take 0.1 s to load
+
         publish(workspace, job.reporter)
     _print_report(report, records[-1], as_json=args.json)
     if report.against == "measured":
