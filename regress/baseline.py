@@ -10,7 +10,18 @@ import msgspec
 from regress.config import Table, convert, parse_toml
 from regress.errors import ConfigError, did_you_mean
 from regress.metric import METRICS
-from regress.record import CaseResult, Environment, Instant, Positive, Record, Sha256, Workload, first_duplicate
+from regress.recipe import check_context, check_recipe, complete_flags
+from regress.record import (
+    CaseResult,
+    Environment,
+    Instant,
+    Positive,
+    Record,
+    Sha256,
+    TokenCount,
+    Workload,
+    first_duplicate,
+)
 from regress.source import parse_source, peek_name
 from regress.verdict import Reference
 
@@ -53,6 +64,7 @@ class StoredReference(Table, frozen=True):
         record: Id of the record the values are from.
         recorded_at: When it was measured.
         harness: SHA-256 of the worker that measured.
+        model_digest: SHA-256 of the model's configuration and weights.
         values: Metric to the value of each replicate.
         token_ids: Greedy tokens of the first prompt.
         logits_sha256: Digest of the first prompt's logits.
@@ -63,6 +75,7 @@ class StoredReference(Table, frozen=True):
     record: str
     recorded_at: Instant
     harness: Sha256
+    model_digest: Sha256
     values: dict[str, Annotated[tuple[Positive, ...], msgspec.Meta(min_length=1)]]
     token_ids: tuple[int, ...] = ()
     logits_sha256: Sha256 | None = None
@@ -86,8 +99,8 @@ class Case(Table, frozen=True):
     model: str
     quantization: str
     target: str
-    prompt_tokens: Annotated[int, msgspec.Meta(ge=1)]
-    new_tokens: Annotated[int, msgspec.Meta(ge=1)]
+    prompt_tokens: TokenCount
+    new_tokens: TokenCount
     name: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*\Z")] | None = None
     flags: dict[str, str] = {}
     tolerance: dict[str, Tolerance] = {}
@@ -143,6 +156,7 @@ class Baseline(Table, frozen=True):
             case.key: Reference(
                 toolchain=case.reference.toolchain,
                 harness=case.reference.harness,
+                model_digest=case.reference.model_digest,
                 values=case.reference.values,
                 logits_sha256=case.reference.logits_sha256,
                 token_ids=case.reference.token_ids,
@@ -170,6 +184,9 @@ def parse_baseline(text: str, name: str) -> Baseline:
         except ConfigError as error:
             raise ConfigError(f"{name}: cases[{index}].model: {error}", hint=error.hint) from error
         _check_metrics(case.tolerance, f"{name}: cases[{index}].tolerance")
+        check_recipe(case.quantization, case.target, f"{name}: cases[{index}]")
+        flags = complete_flags(case.flags, f"{name}: cases[{index}].flags")
+        check_context(case.workload, flags, f"{name}: cases[{index}]")
         if case.reference:
             _check_metrics(case.reference.values, f"{name}: cases[{index}].reference.values")
     duplicate = first_duplicate(case.key for case in baseline.cases)
@@ -184,12 +201,13 @@ def references_of(record: Record) -> dict[str, Reference]:
         case.key: Reference(
             toolchain=record.toolchain.name,
             harness=record.harness,
+            model_digest=case.artifact.model.digest,
             values=_values([case]),
             logits_sha256=case.replicates[0].logits_sha256,
             token_ids=case.replicates[0].token_ids,
         )
         for case in record.cases
-        if case.replicates
+        if case.replicates and case.artifact
     }
 
 
@@ -208,6 +226,7 @@ def with_references(text: str, name: str, records: Sequence[Record], *, runner: 
     import tomlkit  # noqa: PLC0415  # 30 ms that only this one writer needs
 
     baseline = parse_baseline(text, name)
+    records = list({record.id: record for record in records}.values())
     newest = max(records, key=lambda record: record.recorded_at)
     _require_alike(records, name)
     document = tomlkit.parse(text)
@@ -222,8 +241,11 @@ def with_references(text: str, name: str, records: Sequence[Record], *, runner: 
                 f"{name}: no replicates of '{case.key}' in {newest.id}",
                 hint="measure all cases of the file, then write the baseline from that record",
             )
+        _require_flags(case, results, name)
         table["reference"] = _reference_table(newest, results)
-    return _spaced(tomlkit.dumps(document))
+    written = _spaced(tomlkit.dumps(document))
+    parse_baseline(written, name)
+    return written
 
 
 _HEADER = re.compile(r"\n+(?=\[{1,2}[\w.\"-]+\]{1,2}$)", re.MULTILINE)
@@ -232,6 +254,19 @@ _HEADER = re.compile(r"\n+(?=\[{1,2}[\w.\"-]+\]{1,2}$)", re.MULTILINE)
 def _spaced(text: str) -> str:
     """The text with one empty line before each table, so that writing again changes nothing."""
     return _HEADER.sub("\n\n", text)
+
+
+def _require_flags(case: Case, results: Sequence[CaseResult], name: str) -> None:
+    """Refuses runs of a build that is not the case's: a slow reference would make every loss a gain."""
+    wanted = complete_flags(case.flags, f"{name}: flags")
+    for result in results:
+        built = result.artifact.flags if result.artifact else {}
+        differing = sorted(flag for flag in wanted if built.get(flag) != wanted[flag])
+        if differing:
+            flag = differing[0]
+            raise ConfigError(
+                f"{name}: '{case.key}' was measured with {flag}={built.get(flag)}, the case says {wanted[flag]}"
+            )
 
 
 def _require_alike(records: Sequence[Record], name: str) -> None:
@@ -254,6 +289,7 @@ def _reference_table(record: Record, results: Sequence[CaseResult]) -> Any:  # n
             "record": record.id,
             "recorded_at": record.recorded_at,
             "harness": record.harness,
+            "model_digest": results[0].artifact.model.digest if results[0].artifact else None,
             "logits_sha256": first.logits_sha256,
             "token_ids": list(first.token_ids),
             "values": {metric: list(values) for metric, values in _values(results).items()},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from regress import supervisor
-from regress.errors import ConfigError
+from regress.errors import BenchError, ConfigError
 from regress.record import Failure, Replicate, publishable
 
 if TYPE_CHECKING:
@@ -94,11 +93,12 @@ def replicate(
         "prompts": [list(prompt) for prompt in prompts] if prompts else None,
     }
     started_at = datetime.now(timezone.utc)
-    folder = Path(tempfile.mkdtemp(prefix="regress-bench-"))
     try:
-        result = supervisor.run_worker("bench_vm", request, launch, stage="bench", folder=folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix="regress-bench-", ignore_cleanup_errors=True) as folder:
+            result = supervisor.run_worker("bench_vm", request, launch, stage="bench", folder=Path(folder))
+    except OSError as error:
+        where = error.filename or tempfile.gettempdir()
+        raise BenchError(f"{where}: cannot write what a worker needs: {error.strerror or error}") from error
     return result if isinstance(result, Failure) else _replicate(result, started_at)
 
 

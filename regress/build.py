@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from regress import supervisor
-from regress.errors import BuildError, ConfigError, did_you_mean
+from regress.errors import BuildError
 from regress.record import Artifact, Failure, Kernel, digest, encode
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from regress.model import LocalModel
-    from regress.record import Environment, Workload
+    from regress.recipe import Recipe
+    from regress.record import Environment
     from regress.supervisor import Launch
     from regress.toolchain import InstalledToolchain
 
@@ -44,36 +45,6 @@ BUILDER_MODULES = (
     "quantize",
     "weights",
 )
-QUANTIZATIONS = ("q0f32", "q0f16", "q4f32_1", "q4f16_1")
-FLAGS: dict[str, str] = {
-    "schedule": "tuned",
-    "context_window_size": "0",
-    "prefill_chunk_size": "4096",
-    "cuda_graph": "0",
-}
-"""Build flags and their defaults.
-
-`schedule` is `tuned`, or `none` to leave matrix kernels as TVM's generic rules do; `context_window_size` 0 stands for
-the model's own; `prefill_chunk_size` is the longest prompt piece taken at once; `cuda_graph` 1 captures decode.
-"""
-_FLAG_VALUES = {"schedule": ("tuned", "none"), "cuda_graph": ("0", "1")}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What an artifact is made of, besides toolchain and machine.
-
-    Attributes:
-        model: Model source.
-        quantization: MLC's name of it.
-        target: `llvm`, `cuda` or `cuda-sm_NN`.
-        flags: All build flags and their values, defaults included, sorted.
-    """
-
-    model: str
-    quantization: str
-    target: str
-    flags: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +76,7 @@ class Order:
                 "flags": dict(self.recipe.flags),
                 "builder": supervisor.worker_digest(*BUILDER_MODULES),
                 "machine": [machine.machine, machine.cpu, machine.cpu_count, machine.device],
+                "settings": {name: value for name, value in machine.settings.items() if name not in _THREADS},
             }
         )
 
@@ -118,6 +90,10 @@ class Built:
     cached: bool
 
 
+_THREADS = ("TVM_NUM_THREADS", "OMP_NUM_THREADS", "TVM_BIND_THREADS")
+"""Settings that change how fast an artifact runs, but not what it is."""
+
+
 class _Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the builder's worker returns."""
 
@@ -127,49 +103,6 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     planned_memory_bytes: dict[str, int]
     kv_cache: str
     kernels: dict[str, str]
-
-
-def complete_flags(flags: Mapping[str, str], where: str) -> dict[str, str]:
-    """The flags with the defaults of those not given.
-
-    Args:
-        flags: Flags as written.
-        where: File and key, for errors.
-
-    Raises:
-        ConfigError: A flag is unknown or has a value it cannot have.
-    """
-    for name, value in flags.items():
-        if name not in FLAGS:
-            raise ConfigError(f"{where}.{name}: unknown build flag{did_you_mean(name, FLAGS)}")
-        if name in _FLAG_VALUES and value not in _FLAG_VALUES[name]:
-            raise ConfigError(f"{where}.{name}: '{value}' is not one of {', '.join(_FLAG_VALUES[name])}")
-        if name not in _FLAG_VALUES and not value.isdecimal():
-            raise ConfigError(f"{where}.{name}: '{value}' is not a number of tokens")
-    if int(flags.get("prefill_chunk_size", 1)) == 0:
-        raise ConfigError(f"{where}.prefill_chunk_size: 0 tokens at once are none")
-    return {**FLAGS, **flags}
-
-
-def check_context(workload: Workload, flags: Mapping[str, str], where: str) -> None:
-    """Raises `ConfigError`, naming the key, where a workload does not fit a context that the flags set."""
-    context, needed = int(flags["context_window_size"]), workload.prompt_tokens + workload.new_tokens
-    if 0 < context < needed:
-        raise ConfigError(f"{where}.flags.context_window_size: {context} is less than the workload's {needed} tokens")
-
-
-def check_recipe(quantization: str, target: str, where: str) -> None:
-    """Raises `ConfigError`, naming the key, where no builder knows the quantization or the target."""
-    if quantization not in QUANTIZATIONS:
-        raise ConfigError(
-            f"{where}.quantization: unknown '{quantization}'{did_you_mean(quantization, QUANTIZATIONS)}",
-            hint=f"known: {', '.join(QUANTIZATIONS)}",
-        )
-    if target not in ("llvm", "cuda") and not target.startswith("cuda-sm_"):
-        raise ConfigError(
-            f"{where}.target: unknown '{target}'{did_you_mean(target, ('llvm', 'cuda'))}",
-            hint="known: llvm, cuda, cuda-sm_NN",
-        )
 
 
 def build(order: Order, home: Path, launch: Launch) -> Built | Failure:
@@ -215,7 +148,14 @@ def _found(folder: Path) -> Built | None:
         artifact = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Artifact)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
-    return Built(folder=folder, artifact=artifact, cached=True) if (folder / LIBRARY).exists() else None
+    return Built(folder=folder, artifact=artifact, cached=True) if _is_whole(folder, artifact) else None
+
+
+def _is_whole(folder: Path, artifact: Artifact) -> bool:
+    """Whether the files still have the sizes that the manifest says: a damaged artifact is built again."""
+    library = folder / LIBRARY
+    shards = sum(shard.stat().st_size for shard in folder.glob("params_shard_*.bin"))
+    return library.exists() and library.stat().st_size == artifact.model_lib_bytes and shards == artifact.param_bytes
 
 
 def _lock(folder: Path) -> AbstractContextManager[object]:

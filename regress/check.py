@@ -28,7 +28,8 @@ def check(record: Record, baseline: Baseline, baseline_name: str, measured: Reco
     verdicts = [
         verdict
         for case in baseline.cases
-        for verdict in _incomparable(record, baseline, case.key, references.get(case.key), stored=measured is None)
+        for verdict in _broken_reference(record, case.key, measured)
+        or _incomparable(record, baseline, case.key, references.get(case.key), stored=measured is None)
         or judge_case(case.key, references.get(case.key), record.case(case.key), baseline.tolerances(case))
     ]
     return CheckReport(
@@ -44,6 +45,15 @@ def check(record: Record, baseline: Baseline, baseline_name: str, measured: Reco
     )
 
 
+def _broken_reference(record: Record, key: str, measured: Record | None) -> list[Verdict]:
+    """The verdict that the reference toolchain is broken here; empty where it is not, or where the candidate is too."""
+    reference, result = measured.case(key) if measured else None, record.case(key)
+    if measured is None or reference is None or reference.failure is None or result is None or result.failure:
+        return []
+    text = f"the reference toolchain {measured.toolchain.name} is broken here: {reference.failure.cause}"
+    return [missing(key, "no_reference", text)]
+
+
 def _incomparable(
     record: Record, baseline: Baseline, key: str, reference: Reference | None, *, stored: bool
 ) -> list[Verdict]:
@@ -57,6 +67,8 @@ def _incomparable(
         return [missing(key, "other_environment", f"{text} with another configuration")]
     if reference.harness != record.harness:
         return [missing(key, "other_harness", "the reference was measured by another version of the bench worker")]
+    if result.artifact and reference.model_digest != result.artifact.model.digest:
+        return [missing(key, "other_model", "the reference is of other weights under the same name")]
     return []
 
 

@@ -6,21 +6,25 @@ Nothing but the standard library is loaded until the command is known.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import importlib
+import io
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+import traceback
+from typing import IO, TYPE_CHECKING
 
 from regress import __version__
-from regress.errors import EXIT_INTERRUPTED, RegressError
+from regress.errors import EXIT_DEFECT, EXIT_HISTORY, EXIT_INTERRUPTED, EXIT_PIPE_CLOSED, RegressError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _EXIT_CODES = """\
 exit codes: 0 pass or improved, 1 regressed, 2 usage, 3 configuration, 4 toolchain, 5 build, 6 bench, 7 history,
-8 inconclusive or not comparable, 130 interrupted"""
+8 inconclusive or not comparable, 70 a defect of regress, 130 interrupted, 141 the reader of the output went away"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,12 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments after the program's name; the process's own where `None`.
     """
     args = _parser().parse_args(argv)
-    # A cancelled CI job gets SIGTERM: workers have sessions of their own and must be ended as for Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    module, _, function = args.call.partition(":")
+    _end_workers_with_us()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without `±` is no reason to fail
     try:
-        code: int = getattr(importlib.import_module(f"regress.commands.{module}"), function)(args)
-        sys.stdout.flush()
+        code = _call(args)
     except RegressError as error:
         sys.stderr.write("\n".join(error.lines()) + "\n")
         return error.exit_code
@@ -43,10 +46,46 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write("regress: interrupted\n")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader has seen enough; Python would complain once more while it shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        _silence(sys.stdout)
+        return EXIT_PIPE_CLOSED
+    except Exception as error:  # noqa: BLE001  # whatever it is, it must not exit 1, which says "regressed"
+        _silence(sys.stdout)
+        return _unforeseen(error)
     return code
+
+
+def _call(args: argparse.Namespace) -> int:
+    module, _, function = args.call.partition(":")
+    code: int = getattr(importlib.import_module(f"regress.commands.{module}"), function)(args)
+    sys.stdout.flush()
+    return code
+
+
+def _unforeseen(error: Exception) -> int:
+    """Says what happened: one line where the machine's storage refused, a traceback where `regress` is wrong."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        where = error.filename or "standard output"
+        sys.stderr.write(f"regress: error: {where}: cannot be written: {error.strerror}\n")
+        return EXIT_HISTORY
+    traceback.print_exception(error)
+    sys.stderr.write("regress: error: this is a defect of regress, please report it\n")
+    return EXIT_DEFECT
+
+
+def _silence(stream: IO[str]) -> None:
+    """Sends what a stream still holds nowhere: Python would fail over it once more while it shuts down."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _end_workers_with_us() -> None:
+    """Makes a cancelled job (SIGTERM) and a closed session (SIGHUP) end the workers as Ctrl-C does.
+
+    Workers have sessions of their own, so that a signal to ours would not reach them.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,6 +21,8 @@ else:
 
 FILE_NAME = "regress.toml"
 
+_LAST_YEAR = 2999
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -129,6 +131,10 @@ def _toolchain(table: object, name: str, where: str) -> ToolchainSpec:
     if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._+-]*", name):
         raise ConfigError(f"{where}: a toolchain's name holds letters, digits and . _ + - only")
     spec = convert({"name": name, **table}, ToolchainSpec, where, within=True)
+    if any("\0" in text for text in (spec.python or "", spec.path or "", *spec.packages, *spec.find_links)):
+        raise ConfigError(f"{where}: a value holds a null character")
+    if spec.as_of and spec.as_of.year > _LAST_YEAR:
+        raise ConfigError(f"{where}.as_of: {spec.as_of} is too far away")
     if spec.kind == "venv" and not spec.packages:
         raise ConfigError(f"{where}.packages: a venv toolchain needs at least one package")
     if (spec.kind == "source") != (spec.path is not None):

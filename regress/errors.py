@@ -17,7 +17,11 @@ EXIT_BUILD = 5
 EXIT_BENCH = 6
 EXIT_HISTORY = 7
 EXIT_INCONCLUSIVE = 8
+EXIT_DEFECT = 70
+"""`regress` itself failed in a way nobody foresaw; sysexits.h calls it EX_SOFTWARE."""
 EXIT_INTERRUPTED = 130
+EXIT_PIPE_CLOSED = 141
+"""The reader of the output went away before all was said: as a shell counts SIGPIPE."""
 
 
 class RegressError(Exception):
@@ -87,5 +91,6 @@ class HistoryError(RegressError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'X'?` for the known word nearest to `word`; empty where none is near."""
-    near = difflib.get_close_matches(word, list(known), n=1)
+    words = list(known)
+    near = [each for each in words if each.startswith(word)] or difflib.get_close_matches(word, words, n=1)
     return f"; did you mean '{near[0]}'?" if near else ""

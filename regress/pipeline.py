@@ -7,6 +7,7 @@ them alike.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -14,14 +15,16 @@ from typing import TYPE_CHECKING
 import regress
 from regress import bench, device, history, model, supervisor, toolchain
 from regress.bench import harness_digest
-from regress.build import Built, Order, Recipe, build, check_context, check_recipe, complete_flags
+from regress.build import Built, Order, build
 from regress.check import check
-from regress.errors import BuildError, HistoryError
-from regress.record import SCHEMA, CaseResult, Failure, Record, publishable
+from regress.errors import ConfigError, HistoryError
+from regress.model.folder import read_shape
+from regress.recipe import Recipe, check_context, check_recipe, complete_flags
+from regress.record import SCHEMA, CaseResult, Failure, Method, Record, digest
 from regress.supervisor import Launch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from regress.baseline import Baseline, Case
@@ -79,7 +82,14 @@ class Job:
     @property
     def machine(self) -> Environment:
         """This machine, with the settings that the baseline gives its workers."""
-        return device.environment(supervisor.worker_environment(os.environ, self.baseline.measure.environment))
+        return device.environment(supervisor.settings(os.environ, self.baseline.measure.environment))
+
+    @property
+    def method(self) -> Method:
+        """How replicates are taken."""
+        measure = self.baseline.measure
+        prompts = digest(self.prompts) if self.prompts else None
+        return Method(warmups=measure.warmups, repeats=measure.repeats, seed=measure.seed, prompts_sha256=prompts)
 
 
 class Measured:
@@ -133,11 +143,35 @@ def measure(job: Job, names: Sequence[str], *, replicates: int | None = None) ->
     taken = [Measured(_install(job, name), job.baseline.cases) for name in names]
     _build_all(job, taken, recipes)
     count = job.baseline.measure.replicates if replicates is None else replicates
+    with _device_lock(job):
+        _measure_all(job, taken, count)
+    return [_record(job, one, started) for one in taken]
+
+
+def _measure_all(job: Job, taken: Sequence[Measured], count: int) -> None:
     for number in range(count):
         # Every other round runs backwards: no toolchain is always the one that comes after another's heat.
         for one in taken if number % 2 == 0 else reversed(taken):
             _replicate_all(job, one, number, count)
-    return [_record(job, one, started) for one in taken]
+
+
+@contextmanager
+def _device_lock(job: Job) -> Iterator[None]:
+    """One measurement at a time: two at once would measure each other."""
+    import filelock  # noqa: PLC0415  # only where something is measured
+
+    lock = filelock.FileLock(job.home / "measuring.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        job.reporter.note("waiting: another regress measures on this machine")
+        lock.acquire()
+    except OSError as error:
+        job.reporter.note(f"not locked against other measurements: {lock.lock_file}: {error.strerror or error}")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _install(job: Job, name: str) -> InstalledToolchain:
@@ -157,12 +191,17 @@ def _build_all(job: Job, taken: Sequence[Measured], recipes: Sequence[Recipe]) -
 
 
 def _build_each(job: Job, taken: Sequence[Measured], case: Case, recipe: Recipe) -> list[Built | Failure]:
-    try:
-        local = model.resolve(recipe.model, job.home, log=job.reporter.note)
-    except BuildError as error:
-        job.reporter.note("\n".join(error.lines()))
-        return [Failure(stage="model", cause=publishable(str(error)), how="not resolved")] * len(taken)
+    local = model.resolve(recipe.model, job.home, log=job.reporter.note)
+    _require_known_tokens(job, local)
     return [_build(job, one.installed, case, recipe, local) for one in taken]
+
+
+def _require_known_tokens(job: Job, local: LocalModel) -> None:
+    """Raises `ConfigError` where a given prompt is of another model's vocabulary: the model's lookup would fail."""
+    highest = max((max(prompt) for prompt in job.prompts or ()), default=0)
+    vocabulary = read_shape(local.folder).vocab_size
+    if highest >= vocabulary:
+        raise ConfigError(f"token id {highest} of the prompts is not below the {vocabulary} of {local.identity.name}")
 
 
 def _build(job: Job, installed: InstalledToolchain, case: Case, recipe: Recipe, local: LocalModel) -> Built | Failure:
@@ -201,6 +240,7 @@ def _record(job: Job, one: Measured, started: datetime) -> Record:
         harness=harness_digest(),
         toolchain=one.installed.identity,
         environment=job.machine,
+        method=job.method,
         cases=tuple(one.result(case) for case in job.baseline.cases),
     )
 
@@ -211,11 +251,18 @@ def save(job: Job, records: Sequence[Record]) -> list[Path]:
     Raises:
         HistoryError: The history cannot be written; the records are then kept in the cache folder, if that can be.
     """
+    return [_save(job, record) for record in records]
+
+
+def _save(job: Job, record: Record) -> Path:
     try:
-        return [history.append(record, job.history) for record in records]
+        return history.append(record, job.history)
     except HistoryError as error:
-        kept = [history.append(record, job.home / "unsaved") for record in records]
-        raise HistoryError(str(error), hint=f"kept instead: {', '.join(str(path) for path in kept)}") from error
+        try:
+            kept = history.append(record, job.home / "unsaved")
+        except HistoryError as second:
+            raise HistoryError(str(error), cause=str(second), hint="the measurement is lost") from error
+        raise HistoryError(str(error), hint=f"kept instead: {kept}") from error
 
 
 def save_report(report: CheckReport, record: Path) -> None:

@@ -14,12 +14,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from regress.errors import HistoryError
+from regress.errors import HistoryError, did_you_mean
+from regress.metric import METRICS
 
 SCHEMA = 1
 """Version of the record's shape; a reader refuses a newer one."""
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e18)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Bytes = Annotated[int, msgspec.Meta(ge=0)]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -96,11 +97,15 @@ class Environment(Stored, frozen=True):
     settings: dict[str, str] = {}
 
 
+TokenCount = Annotated[int, msgspec.Meta(ge=1, le=2**24)]
+"""A number of tokens that a model could take."""
+
+
 class Workload(Stored, frozen=True):
     """What a case asks of the model: tokens in the prompt, tokens to generate after it."""
 
-    prompt_tokens: Count
-    new_tokens: Count
+    prompt_tokens: TokenCount
+    new_tokens: TokenCount
 
     @property
     def key(self) -> str:
@@ -211,10 +216,14 @@ class Replicate(Stored, frozen=True):
         return statistics.median(samples) if samples else None
 
 
+CaseKey = Annotated[str, msgspec.Meta(pattern=r"^[\w.-]+/[\w.-]+/[\w.-]+/p[0-9]+\+[0-9]+\Z")]
+"""`<model>/<quantization>/<target>/p<prompt tokens>+<new tokens>`."""
+
+
 class CaseResult(Stored, frozen=True):
     """What one case of the run gave: an artifact and replicates, or the failure that stands in their place."""
 
-    key: str
+    key: CaseKey
     workload: Workload
     harness: Literal["vm"] = "vm"
     artifact: Artifact | None = None
@@ -225,6 +234,22 @@ class CaseResult(Stored, frozen=True):
         """The metric's value in each replicate, in order of measurement; empty where it was not measured."""
         values = (replicate.value(metric) for replicate in self.replicates)
         return [value for value in values if value is not None]
+
+
+class Method(Stored, frozen=True):
+    """How the replicates of a run were taken.
+
+    Attributes:
+        warmups: Untimed passes at the start of each.
+        repeats: Timed passes in each.
+        seed: Seed of the random prompts.
+        prompts_sha256: Digest of the token ids that were given instead; `None` for random ones.
+    """
+
+    warmups: Count
+    repeats: Count
+    seed: Annotated[int, msgspec.Meta(ge=0)]
+    prompts_sha256: Sha256 | None = None
 
 
 class Record(Stored, frozen=True):
@@ -239,10 +264,11 @@ class Record(Stored, frozen=True):
         harness: SHA-256 of the worker that measured; rates of different harnesses are not compared.
         toolchain: What was measured.
         environment: On what.
+        method: How.
         cases: The results, in the baseline's order.
     """
 
-    schema: int
+    schema: Annotated[int, msgspec.Meta(ge=1)]
     id: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z._+-]+\Z")]
     recorded_at: Instant
     runner: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*\Z")]
@@ -250,6 +276,7 @@ class Record(Stored, frozen=True):
     harness: Sha256
     toolchain: Toolchain
     environment: Environment
+    method: Method
     cases: tuple[CaseResult, ...]
 
     def case(self, key: str) -> CaseResult | None:
@@ -281,10 +308,27 @@ def decode_record(data: bytes, name: str) -> Record:
         record = msgspec.json.decode(data, type=Record)
     except msgspec.MsgspecError as error:
         raise HistoryError(f"{name}: {error}") from error
+    if problem := _contradiction(record):
+        raise HistoryError(f"{name}: {problem}")
+    return record
+
+
+def _contradiction(record: Record) -> str | None:
+    """What a record says that cannot be, the key in front; `None` where it is consistent."""
     duplicate = first_duplicate(case.key for case in record.cases)
     if duplicate is not None:
-        raise HistoryError(f"{name}: cases: '{duplicate}' stands twice")
-    return record
+        return f"cases: '{duplicate}' stands twice"
+    for index, case in enumerate(record.cases):
+        where = f"cases[{index}]"
+        if not case.key.endswith(f"/{case.workload.key}"):
+            return f"{where}.key: '{case.key}' contradicts the workload {case.workload.key}"
+        if case.failure and case.replicates:
+            return f"{where}: has both a failure and replicates"
+        for replicate in case.replicates:
+            unknown = sorted(set(replicate.samples) - set(METRICS))
+            if unknown:
+                return f"{where}.replicates: unknown metric '{unknown[0]}'{did_you_mean(unknown[0], METRICS)}"
+    return None
 
 
 def first_duplicate(keys: Any) -> str | None:  # noqa: ANN401
@@ -302,19 +346,38 @@ def digest(value: object) -> str:
     return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
 
 
-_ABSOLUTE_PATH = re.compile(r"(?<![\w.:/])(?:/[\w.+@=-]+){2,}/?")
-_SECRET = re.compile(
-    r"\b(?:hf_|gh[pousr]_|github_pat_)[A-Za-z0-9_]{8,}|(?i:bearer )\S+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+_URL = re.compile(r"\b(?!file:)[a-z][a-z0-9+.-]*://[^\s'\"]*", re.IGNORECASE)
+_ABSOLUTE_PATH = re.compile(
+    r"(?<![\w.:)…])(?:file://)?/(?:[\w.+@=-]+/)*[\w.+@=-]+/?|(?<=:)/(?:[\w.+@=-]+/)+[\w.+@=-]+/?"
 )
+_GLUED_PATH = re.compile(r"(?<=[\w=])/(?:home|root|Users|tmp|var|opt)/(?:[\w.+@=-]+/)*[\w.+@=-]+")
+_SECRET = re.compile(r"\b(?:hf_|gh[pousr]_|github_pat_)[A-Za-z0-9_]{8,}|(?i:bearer )\S+")
+_USER_INFO = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 
 
 def publishable(text: str) -> str:
-    """The text with absolute paths cut to their last two parts and tokens and passwords struck out."""
+    """The text with absolute paths cut to their last part, and tokens, user names and passwords struck out.
 
-    def shortened(match: re.Match[str]) -> str:
-        return "…/" + "/".join(match.group().rstrip("/").split("/")[-2:])
+    The last two parts of a path stay where the first of them is a package's folder and no person's name, below
+    `site-packages` or `lib`.
+    """
+    urls: list[str] = []
 
-    return _ABSOLUTE_PATH.sub(shortened, _SECRET.sub("***", text))
+    def put_aside(match: re.Match[str]) -> str:
+        urls.append(_USER_INFO.sub("***", match.group()))
+        return f"\x00{len(urls) - 1}\x00"
+
+    text = _URL.sub(put_aside, _SECRET.sub("***", text))
+    text = _GLUED_PATH.sub(_shortened, _ABSOLUTE_PATH.sub(_shortened, text))
+    return re.sub("\x00([0-9]+)\x00", lambda match: urls[int(match.group(1))], text)
+
+
+def _shortened(match: re.Match[str]) -> str:
+    parts = match.group().removeprefix("file://").strip("/").split("/")
+    if parts[0] in {"home", "Users"}:
+        parts = parts[2:]  # the second part is a person
+    kept = parts[-2:] if {"site-packages", "lib"} & set(parts[:-1]) else parts[-1:]
+    return "/".join(["…", *kept])
 
 
 class _SchemaOnly(msgspec.Struct):

@@ -86,6 +86,13 @@ class Launch:
     on_progress: Callable[[Progress], None]
 
 
+def settings(env: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a worker that may change its speed, fit to be published: TVM's, OpenMP's, and all of `extra`."""
+    given = worker_environment(env, extra)
+    names = [name for name in sorted(given) if name in extra or name.startswith(_KEPT_PREFIXES)]
+    return {name: publishable(given[name]) for name in names}
+
+
 def run_worker(
     worker: str, request: Mapping[str, Any], launch: Launch, *, stage: Stage, folder: Path
 ) -> dict[str, Any] | Failure:

@@ -34,6 +34,7 @@ Reason = Literal[
     "no_reference",
     "other_environment",
     "other_harness",
+    "other_model",
 ]
 
 _SEVERITY: tuple[Outcome, ...] = ("pass", "improved", "inconclusive", "missing", "broken", "regressed")
@@ -95,6 +96,7 @@ class Reference(Stored, frozen=True):
     Attributes:
         toolchain: Name of the toolchain it was measured with.
         harness: SHA-256 of the worker that measured.
+        model_digest: SHA-256 of the model's configuration and weights.
         values: Metric to the value of each replicate.
         logits_sha256: Digest of the first prompt's logits; `None` where it is not known.
         token_ids: The first prompt's greedy tokens; empty where they are not known.
@@ -102,6 +104,7 @@ class Reference(Stored, frozen=True):
 
     toolchain: str
     harness: str
+    model_digest: str
     values: dict[str, tuple[float, ...]]
     logits_sha256: str | None = None
     token_ids: tuple[int, ...] = ()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from regress.baseline import Baseline, parse_baseline
 from regress.config import FILE_NAME, Config, parse_config
 from regress.errors import ConfigError
@@ -65,7 +67,7 @@ def open_workspace(args: argparse.Namespace) -> Workspace:
         ConfigError: `regress.toml` is not there or wrong.
     """
     config_path = _config_path(args.config)
-    config = parse_config(read_text(config_path), shown(config_path))
+    config = _anchored(parse_config(read_text(config_path), shown(config_path)), config_path.parent)
     baseline = getattr(args, "baseline", None)
     return Workspace(
         config=config,
@@ -75,6 +77,23 @@ def open_workspace(args: argparse.Namespace) -> Workspace:
         history=Path(getattr(args, "history", None) or config.history),
         site=Path(getattr(args, "site", None) or config.site),
     )
+
+
+def _anchored(config: Config, folder: Path) -> Config:
+    """The configuration with the folders that its toolchains name taken from where it lies."""
+    toolchains = {
+        name: msgspec.structs.replace(
+            spec,
+            path=spec.path and str((folder / Path(spec.path).expanduser()).absolute()),
+            find_links=tuple(_anchored_link(link, folder) for link in spec.find_links),
+        )
+        for name, spec in config.toolchains.items()
+    }
+    return msgspec.structs.replace(config, toolchains=toolchains)
+
+
+def _anchored_link(link: str, folder: Path) -> str:
+    return link if "://" in link else str((folder / Path(link).expanduser()).absolute())
 
 
 def _config_path(given: str | None) -> Path:
@@ -102,5 +121,5 @@ def shown(path: Path) -> str:
     """A path as an error names it: relative to the working folder where it lies below it."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, FileNotFoundError):
         return str(path)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from regress.recipe import FLAGS
 from regress.record import (
     SCHEMA,
     Artifact,
     CaseResult,
     Environment,
     Failure,
+    Method,
     Model,
     Package,
     Record,
@@ -71,11 +73,11 @@ def make_artifact(key: str = CASE, **changes: Any) -> Artifact:
     artifact = Artifact(
         digest=sha(f"artifact {key}"),
         toolchain=sha("tvm-0.26.0"),
-        model=Model(source=f"synthetic:{name}", name=name, digest=sha(name)),
+        model=Model(source=f"synthetic:{name}", name=name, digest=sha("model")),
         quantization=quantization,
         target=target,
         resolved_target=target,
-        flags={},
+        flags=dict(FLAGS),
         builder=sha("builder"),
         build_duration_s=42.5,
         model_lib_bytes=3 * 2**20,
@@ -153,6 +155,7 @@ def make_record(
         harness=sha("harness"),
         toolchain=toolchain,
         environment=make_environment(),
+        method=Method(warmups=1, repeats=1, seed=0),
         cases=cases or (make_case(),),
     )
     return msgspec.structs.replace(record, **changes)
@@ -165,7 +168,7 @@ def make_reference(record: Record, key: str = CASE) -> Reference | None:
         return None
     metrics = case.replicates[0].samples
     values = {metric: tuple(case.values(metric)) for metric in metrics}
-    return Reference(toolchain=record.toolchain.name, harness=record.harness, values=values)
+    return Reference(toolchain=record.toolchain.name, harness=record.harness, model_digest=sha("model"), values=values)
 
 
 def make_report(

@@ -92,6 +92,7 @@ def bundle(  # noqa: PLR0913  # each is an option of the command
         ToolchainError: It cannot be resolved, a wheel is not to be had, or `destination` cannot be written.
         UsageError: The kind of toolchain, the Python or the platform cannot be bundled.
     """
+    destination = destination.absolute()  # uv and pip work in a folder of their own
     python, platform = _python(spec, python), platform or this_platform()
     tags = _tags(platform)
     if spec.kind != "venv":

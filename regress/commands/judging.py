@@ -10,7 +10,7 @@ from regress import errors, history
 from regress.check import check as check_record
 from regress.errors import HistoryError, UsageError
 from regress.progress import say
-from regress.record import encode
+from regress.report.machine import report_json
 from regress.report.text import report_text
 from regress.workspace import open_workspace, read_text, shown
 
@@ -28,9 +28,13 @@ def check(args: argparse.Namespace) -> int:
         from regress.commands.measuring import check_now  # noqa: PLC0415  # judging a record starts nothing
 
         return check_now(args, workspace)
+    measuring = {"toolchain", "prompt", "new_tokens", "replicates", "flag"}
+    given = sorted(option for option in measuring if getattr(args, option))
+    if given:
+        raise UsageError(f"check: --{given[0].replace('_', '-')} is for measuring, --record judges what was measured")
     record = history.load(Path(args.record))
     report = check_record(record, workspace.baseline(), workspace.baseline_name)
-    sys.stdout.write(encode(report).decode() if args.json else report_text(report, record))
+    sys.stdout.write(report_json(report) if args.json else report_text(report, record))
     return errors.EXIT_PASS if args.exit_zero else report.exit_code
 
 
@@ -61,7 +65,9 @@ def _newest(workspace: Workspace, template: Path) -> Record:
     found = [
         entry.record
         for entry in history.entries(workspace.history, on_bad=lambda error: say(f"regress: warning: {error}"))
-        if entry.record.runner == wanted.runner and entry.record.toolchain.name == wanted.toolchain
+        if entry.record.runner == wanted.runner
+        and entry.record.toolchain.name == wanted.toolchain
+        and all(case.replicates for case in entry.record.cases)
     ]
     if not found:
         raise HistoryError(

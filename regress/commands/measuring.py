@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,8 @@ from regress.errors import ConfigError, UsageError
 from regress.pipeline import Job
 from regress.progress import Reporter
 from regress.record import encode
-from regress.report.text import averages_text, report_text
+from regress.report.machine import report_json
+from regress.report.text import averages_text, failure_hint, report_text
 from regress.workspace import open_workspace
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from regress.baseline import Baseline
-    from regress.record import Record
+    from regress.record import Failure, Record
     from regress.verdict import CheckReport
     from regress.workspace import Workspace
 
@@ -34,14 +36,26 @@ def run(args: argparse.Namespace) -> int:
     records, paths = _measure_and_save(job, names)
     report = pipeline.judged(job, records[-1], records[:-1])
     pipeline.save_report(report, paths[-1])
-    if not args.no_site:
-        from regress.commands.publishing import publish  # noqa: PLC0415  # templates take 0.1 s to load
-
-        publish(workspace, job.reporter)
     _print_report(report, records[-1], as_json=args.json)
-    if report.against == "measured":
+    if not job.baseline.holds_for(records[-1].environment, records[-1].harness):
         _explain_own_baseline(workspace, job, records, paths)
-    return errors.EXIT_PASS if args.exit_zero else report.exit_code
+    published = args.no_site or _publish(workspace, job)
+    if args.exit_zero or report.exit_code == errors.EXIT_PASS:
+        return errors.EXIT_PASS if published else errors.EXIT_HISTORY
+    return report.exit_code
+
+
+def _publish(workspace: Workspace, job: Job) -> bool:
+    """Writes the site; whether it could be written. The verdict stands either way."""
+    from regress.commands.publishing import publish  # noqa: PLC0415  # templates take 0.1 s to load
+
+    sys.stdout.flush()
+    try:
+        publish(workspace, job.reporter)
+    except errors.HistoryError as error:
+        job.reporter.note("\n".join(error.lines()))
+        return False
+    return True
 
 
 def check_now(args: argparse.Namespace, workspace: Workspace) -> int:
@@ -94,7 +108,8 @@ def build(args: argparse.Namespace) -> int:
     else:
         sys.stdout.write(_artifacts_text(record, workspace))
     for case in failed:
-        _print_failure(case.key, record, case.failure)
+        if case.failure:
+            _print_failure(case.key, record, case.failure)
     return _failure_code(record)
 
 
@@ -164,18 +179,17 @@ def _with_reference(job: Job, names: list[str]) -> list[str]:
 
 
 def _print_report(report: CheckReport, record: Record, *, as_json: bool) -> None:
-    sys.stdout.write(encode(report).decode() if as_json else report_text(report, record))
+    sys.stdout.write(report_json(report) if as_json else report_text(report, record))
     for verdict in report.verdicts:
         if verdict.failure:
             _print_failure(verdict.case, record, verdict.failure)
 
 
-def _print_failure(case: str, record: Record, failure: object) -> None:
-    from regress.record import Failure  # noqa: PLC0415
-
-    assert isinstance(failure, Failure)  # noqa: S101
+def _print_failure(case: str, record: Record, failure: Failure) -> None:
     error = errors.RegressError(
-        f"{failure.stage} failed for {case} with {record.toolchain.name} ({failure.how})", cause=failure.cause
+        f"{failure.stage} failed for {case} with {record.toolchain.name} ({failure.how})",
+        cause=failure.cause,
+        hint=failure_hint(failure),
     )
     sys.stderr.write("\n".join(error.lines()) + "\n")
     if failure.log:
@@ -184,14 +198,14 @@ def _print_failure(case: str, record: Record, failure: object) -> None:
 
 
 def _explain_own_baseline(workspace: Workspace, job: Job, records: Sequence[Record], paths: Sequence[Path]) -> None:
-    reference = next(
-        path for record, path in zip(records, paths, strict=True) if record.toolchain.name == job.baseline.toolchain
-    )
-    job.reporter.note(
-        f"\n{workspace.baseline_name} does not describe this machine, so {job.baseline.toolchain} was measured"
-        f" beside the candidate and the ratio judged.\nTo store this machine's own baseline:\n"
-        f"  regress baseline --baseline baselines/NAME.toml --record {reference}"
-    )
+    """Says how this machine gets a baseline of its own, where a whole record of the reference toolchain was taken."""
+    for record, path in zip(records, paths, strict=True):
+        whole = all(case.replicates for case in record.cases)
+        if record.toolchain.name == job.baseline.toolchain and whole:
+            job.reporter.note(
+                f"\n{workspace.baseline_name} does not describe this machine. To store its own baseline:\n"
+                f"  regress baseline --baseline baselines/NAME.toml --record {shlex.quote(str(path))}"
+            )
 
 
 def _artifacts_text(record: Record, workspace: Workspace) -> str:

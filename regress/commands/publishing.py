@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 def build_site(args: argparse.Namespace) -> int:
     """`regress site`: writes the site from the history; records that cannot be used are named, and make it exit 7."""
     workspace = open_workspace(args)
+    if not workspace.history.is_dir() and (args.history or workspace.history.exists()):
+        raise errors.HistoryError(f"{workspace.history}: no such folder of records")
     bad: list[HistoryError] = []
     index = _write(workspace, bad)
     sys.stdout.write(f"{index}\n")

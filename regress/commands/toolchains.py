@@ -13,6 +13,7 @@ from regress import errors, toolchain
 from regress.errors import ToolchainError
 from regress.progress import Reporter
 from regress.record import encode
+from regress.report.text import failure_hint
 from regress.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -106,8 +107,8 @@ def unbundle(args: argparse.Namespace) -> int:
 def remove(args: argparse.Namespace) -> int:
     """`toolchain remove`: deletes installed toolchains from the cache."""
     workspace: Workspace = open_workspace(args)
-    for name in args.names:
-        toolchain.remove(workspace.config.toolchain(name), workspace.home)
+    for spec in [workspace.config.toolchain(name) for name in args.names]:
+        toolchain.remove(spec, workspace.home)
     return errors.EXIT_PASS
 
 
@@ -116,5 +117,5 @@ def _require_good(installed: InstalledToolchain) -> None:
         raise ToolchainError(
             f"toolchain '{installed.identity.name}' is installed, but does not work ({installed.failure.how})",
             cause=installed.failure.cause,
-            hint="resolve it as of its release day: as_of = YYYY-MM-DD",
+            hint=failure_hint(installed.failure),
         )

@@ -11,15 +11,13 @@ from regress.record import Environment, digest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SETTINGS = ("TVM_NUM_THREADS", "OMP_NUM_THREADS", "TVM_BIND_THREADS", "TVM_CUDA_COMPILE_MODE")
-"""Environment variables that change the speed of what is measured, or of what is compiled for it."""
 
-
-def environment(worker_env: Mapping[str, str]) -> Environment:
+def environment(settings: Mapping[str, str]) -> Environment:
     """This machine, as a record describes it.
 
     Args:
-        worker_env: The environment the workers get; its settings belong to the machine's fingerprint.
+        settings: Environment variables that the workers get and that may change their speed; they belong to the
+            machine's fingerprint.
     """
     name = cpu.model_name()
     decisive: dict[str, object] = {
@@ -28,11 +26,11 @@ def environment(worker_env: Mapping[str, str]) -> Environment:
         "cpu_count": cpu.count(),
         "device": name,
         "driver": None,
-        "settings": {key: worker_env[key] for key in SETTINGS if key in worker_env},
+        "settings": dict(settings),
     }
     memory_bytes = cpu.memory_bytes()
-    # What an operating system reports varies by some MiB from boot to boot.
-    fingerprint = digest({**decisive, "memory_gib": round(memory_bytes / 2**30)})
+    # What an operating system reports varies by some MiB from boot to boot: two significant figures stay.
+    fingerprint = digest({**decisive, "memory": f"{memory_bytes:.1e}"})
     return Environment(
         fingerprint=fingerprint,
         system=_system(),

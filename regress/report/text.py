@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from regress.metric import METRICS
 
 if TYPE_CHECKING:
-    from regress.record import CaseResult, Record
+    from regress.record import CaseResult, Failure, Record
     from regress.verdict import CheckReport, Spread, Verdict
 
 _AGAINST = {
@@ -44,6 +44,12 @@ def _verdict_line(verdict: Verdict) -> str:
 def _spread(spread: Spread) -> str:
     """The median, and half the range of the replicates as a percentage of it."""
     return f"{spread.median:,.1f} ±{spread.relative_range / 2:.1%} (n={len(spread.values)})"
+
+
+def failure_hint(failure: Failure) -> str | None:
+    """What helps against packages of different days; `None` where the cause is another."""
+    mismatched = "undefined symbol" in failure.cause or failure.signal == "SIGSEGV"
+    return "resolve the toolchain as of its release day: as_of = YYYY-MM-DD" if mismatched else None
 
 
 def averages_text(record: Record) -> str:

@@ -209,13 +209,47 @@ def test_a_prompt_file_is_measured(machine: Machine, first_run: process.Output) 
     assert "AVERAGE OVER 3 RUNS, input=33, output=5" in output.stdout
 
 
-def test_a_prompt_beyond_the_vocabulary_is_broken_with_its_cause(machine: Machine, first_run: process.Output) -> None:
-    """Token ids of another model would read memory that is not theirs."""
+def test_a_prompt_beyond_the_vocabulary_is_refused(machine: Machine, first_run: process.Output) -> None:
+    """Token ids of another model are the user's mistake, not a broken toolchain: nothing is recorded."""
     assert first_run.exit.ok
     (machine.folder / "far.json").write_text(json.dumps([{"tokens": [1, 30000]}]), encoding="utf-8")
+    before = machine.records()
     output = machine.regress("bench", "--prompt", "far.json", "--replicates", "1")
-    assert output.exit.code == 6, output.stderr
-    assert "token id 30000 is not below the vocabulary's 2048" in output.stderr
+    assert output.exit.code == 3, output.stderr
+    assert "token id 30000 of the prompts is not below the 2048 of llama-mini" in output.stderr
+    assert machine.records() == before
+
+
+def test_a_damaged_artifact_is_built_again(machine: Machine, first_run: process.Output) -> None:
+    """A shard that was cut short does not stay in the cache."""
+    assert first_run.exit.ok
+    (case,) = machine.record(machine.records()[0]).cases
+    assert case.artifact is not None
+    shard = Path(machine.env["REGRESS_HOME"]) / "artifacts" / case.artifact.digest / "params_shard_0.bin"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:1000])
+    toolchain = machine.record(machine.records()[0]).toolchain.name
+    assert machine.regress("build", "--toolchain", toolchain).exit.ok
+    assert shard.read_bytes() == whole
+
+
+def test_a_verdict_reads_the_same_for_a_program(machine: Machine, own_baseline: Path) -> None:
+    """Outcome and exit code are in the JSON, whatever the process exits with."""
+    record = next(path for path in machine.records() if "tvm-0.26.0" in path.name)
+    output = machine.regress("check", "--baseline", own_baseline, "--record", record, "--json", "--exit-zero")
+    assert output.exit.code == 0, output.stderr
+    report = json.loads(output.stdout)
+    assert (report["outcome"], report["exit_code"]) == ("pass", 0)
+
+
+@pytest.mark.parametrize(("where", "code"), [("| true; exit ${PIPESTATUS[0]}", 141), ("> /dev/full", 7)])
+def test_output_that_nobody_gets_is_never_green(machine: Machine, own_baseline: Path, where: str, code: int) -> None:
+    """A reader that went away, and a full disk behind standard output."""
+    record = next(path for path in machine.records() if "tvm-0.26.0" in path.name)
+    command = f"{sys.executable} -m regress check --baseline {own_baseline} --record {record} {where}"
+    output = process.run(["bash", "-c", command], cwd=machine.folder, env=machine.env)
+    assert output.exit.code == code, output.stderr
+    assert "Traceback" not in output.stderr
 
 
 def test_a_toolchain_that_does_not_import_is_broken_and_recorded(machine: Machine) -> None:
@@ -253,7 +287,7 @@ def interrupted(machine: Machine, first_run: process.Output) -> Iterator[subproc
         child.kill()
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_leaves_nothing_half_written(
     machine: Machine, interrupted: subprocess.Popen[bytes], how: signal.Signals
 ) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import make_case, make_environment, make_record, sha
+from factories import make_artifact, make_case, make_environment, make_record, sha
 
 from regress.baseline import parse_baseline, with_references
 from regress.errors import ConfigError
+from regress.recipe import FLAGS
 
 TEXT = """\
 # the nightly cases
@@ -123,9 +124,10 @@ def test_writing_twice_gives_the_same_file() -> None:
 
 
 def test_several_records_are_taken_together() -> None:
-    """Replicates of two runs are six values."""
+    """Replicates of two runs are six values; one run given twice is one run."""
     record = make_record(*(make_case(key) for key in KEYS))
-    baseline = parse_baseline(with_references(TEXT, "b.toml", [record, record]), "b.toml")
+    other = make_record(*(make_case(key) for key in KEYS), id="another")
+    baseline = parse_baseline(with_references(TEXT, "b.toml", [record, other, record]), "b.toml")
     assert len(baseline.references()[KEYS[0]].values["decode_tokens_per_s"]) == 6
 
 
@@ -133,6 +135,21 @@ def test_a_record_that_lacks_a_case_is_refused() -> None:
     """A baseline is written whole or not at all."""
     with pytest.raises(ConfigError, match=r"b.toml: no replicates of 'other/q4f32_1/cuda-sm_87/p64\+16'"):
         with_references(TEXT, "b.toml", [make_record(make_case(KEYS[0]))])
+
+
+def test_a_run_of_another_build_is_no_reference() -> None:
+    """A deliberately slow library would make every loss a gain."""
+    slow = make_artifact(KEYS[0], flags={**FLAGS, "schedule": "none"})
+    record = make_record(make_case(KEYS[0], artifact=slow), make_case(KEYS[1]))
+    with pytest.raises(ConfigError, match="was measured with schedule=none, the case says tuned"):
+        with_references(TEXT, "b.toml", [record])
+
+
+def test_a_runner_that_no_baseline_may_have_is_not_written() -> None:
+    """What is written can be read."""
+    record = make_record(*(make_case(key) for key in KEYS))
+    with pytest.raises(ConfigError, match="runner: Expected `str` matching regex"):
+        with_references(TEXT, "b.toml", [record], runner="my machine")
 
 
 @pytest.mark.parametrize(
@@ -146,4 +163,4 @@ def test_records_of_different_machines_are_not_mixed(change: dict[str, Any], wha
     """What cannot be compared cannot be averaged."""
     cases = [make_case(key) for key in KEYS]
     with pytest.raises(ConfigError, match=f"are of different {what}s"):
-        with_references(TEXT, "b.toml", [make_record(*cases), make_record(*cases, **change)])
+        with_references(TEXT, "b.toml", [make_record(*cases), make_record(*cases, id="other", **change)])

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 from factories import make_environment, make_toolchain, sha
 
-from regress.build import FLAGS, Order, Recipe, check_context, check_recipe, complete_flags
+from regress.build import Order
 from regress.errors import ConfigError
 from regress.model import LocalModel
+from regress.recipe import FLAGS, Recipe, check_context, check_recipe, complete_flags
 from regress.record import Model, Workload
 from regress.toolchain import InstalledToolchain
 

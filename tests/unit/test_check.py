@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from factories import make_broken, make_case, make_environment, make_record, sha
+from factories import make_artifact, make_broken, make_case, make_environment, make_record, sha
 
 from regress.baseline import Baseline, parse_baseline, with_references
 from regress.check import check
+from regress.record import Model
 
 if TYPE_CHECKING:
     from regress.record import CaseResult
@@ -92,3 +93,13 @@ def test_a_broken_reference_gives_no_verdict_on_speed() -> None:
     reference = make_record(*(make_broken(key) for key in KEYS))
     report = check(make_record(*cases()), baseline_of(), "b.toml", reference)
     assert {verdict.reason for verdict in report.verdicts} == {"no_reference"}
+    assert "the reference toolchain tvm-0.26.0 is broken here: tvm::s_tir::Tensorize" in report.verdicts[0].text
+
+
+def test_other_weights_under_the_same_name_are_not_compared() -> None:
+    """A folder whose content changed, or a repository and a preset of one name."""
+    artifact = make_artifact(KEYS[0], model=Model(source="path:m", name="m", digest=sha("another")))
+    record = make_record(make_case(KEYS[0], artifact=artifact), make_case(KEYS[1]))
+    report = check(record, baseline_of(), "b.toml")
+    assert [verdict.reason for verdict in report.verdicts][:1] == ["other_model"]
+    assert report.exit_code == 8

@@ -22,7 +22,9 @@ def test_every_way_to_fail_has_a_code_of_its_own() -> None:
     assert not {errors.EXIT_PASS, errors.EXIT_REGRESSED, errors.EXIT_INCONCLUSIVE} & set(codes)
 
 
-@pytest.mark.parametrize(("word", "said"), [("tolerence", "; did you mean 'tolerance'?"), ("xyz", "")])
+@pytest.mark.parametrize(
+    ("word", "said"), [("tolerence", "; did you mean 'tolerance'?"), ("mod", "; did you mean 'model'?"), ("xyz", "")]
+)
 def test_a_near_word_is_suggested(word: str, said: str) -> None:
     """Only a word that is near is suggested."""
     assert errors.did_you_mean(word, ["tolerance", "model"]) == said

@@ -39,6 +39,21 @@ def _with_sample(value: object) -> bytes:
     return json.dumps(fields).encode()
 
 
+FAILURE = {"stage": "build", "cause": "x", "how": "exit status 1"}
+
+
+def _broken_case(change: dict[str, Any]) -> bytes:
+    fields = json.loads(encode(make_record()))
+    fields["cases"][0].update(change)
+    return json.dumps(fields).encode()
+
+
+def _with_metric(name: str) -> bytes:
+    fields = json.loads(encode(make_record()))
+    fields["cases"][0]["replicates"][0]["samples"][name] = [1.0]
+    return json.dumps(fields).encode()
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -52,6 +67,12 @@ def _with_sample(value: object) -> bytes:
         (_with_sample(-1), "r.json: Expected `float` > 0.0 - at `$.cases[0].replicates[1].samples[...][0]`"),
         (_with_sample(float("nan")), "r.json: JSON is malformed"),
         (_with_sample(None), "r.json: Expected `float`, got `null` - at `$.cases[0].replicates[1].samples"),
+        (_broken({"schema": 0}), "r.json: Expected `int` >= 1 - at `$.schema`"),
+        (_with_sample(1e300), "r.json: Expected `float` <= 1"),
+        (_broken_case({"key": "weird"}), "r.json: Expected `str` matching regex"),
+        (_broken_case({"key": "a/b/c/p1+1"}), "r.json: cases[0].key: 'a/b/c/p1+1' contradicts the workload p64+16"),
+        (_broken_case({"failure": FAILURE}), "r.json: cases[0]: has both a failure and replicates"),
+        (_with_metric("decode_token_per_s"), "r.json: cases[0].replicates: unknown metric 'decode_token_per_s'; did"),
         (encode(make_record(make_case(), make_case())), "r.json: cases: 'tiny/q4f16_1/llvm/p64+16' stands twice"),
     ],
 )
@@ -76,6 +97,12 @@ def test_a_bad_record_is_named(data: bytes, message: str) -> None:
         ("https://ann:secret@example.org/x", "https://***@example.org/x"),
         ("tvm::s_tir::Tensorize -> tvm::ffi::ToJSONGraph", "tvm::s_tir::Tensorize -> tvm::ffi::ToJSONGraph"),
         ("12 tokens/s at 3/4 load", "12 tokens/s at 3/4 load"),
+        ("cc -I/home/ann/cuda/include", "cc -I…/include"),
+        ("file:///home/ann/secret/x", "…/x"),
+        ("path:/home/ann/weights", "path:…/weights"),
+        ("cannot enter /home/ann", "cannot enter …"),
+        ("https://token@example.org/simple", "https://***@example.org/simple"),
+        ("see https://example.org/a/b", "see https://example.org/a/b"),
     ],
 )
 def test_paths_and_secrets_are_not_published(text: str, published: str) -> None:
