@@ -248,12 +248,12 @@ def with_references(text: str, name: str, records: Sequence[Record], *, runner: 
     return written
 
 
-_HEADER = re.compile(r"\n+(?=\[{1,2}[\w.\"-]+\]{1,2}$)", re.MULTILINE)
+_HEADER = re.compile(r"^(?P<before>[^#\n].*\n)(?=\[{1,2}[\w.\"-]+\]{1,2}$)", re.MULTILINE)
 
 
 def _spaced(text: str) -> str:
-    """The text with one empty line before each table, so that writing again changes nothing."""
-    return _HEADER.sub("\n\n", text)
+    """The text with an empty line before each table that follows a line of another; writing again changes nothing."""
+    return _HEADER.sub(r"\g<before>\n", text)
 
 
 def _require_flags(case: Case, results: Sequence[CaseResult], name: str) -> None:
