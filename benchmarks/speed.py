@@ -93,7 +93,11 @@ class Row:
     @property
     def ok(self) -> bool:
         """Whether the bar is met."""
-        return self.ratio >= 1 if self.more_is_better else self.ratio < 1
+        return self.within(1)
+
+    def within(self, slack: float) -> bool:
+        """Whether the bar, `slack` times as wide, is met."""
+        return self.ratio >= 1 / slack if self.more_is_better else self.ratio < slack
 
     def cells(self) -> tuple[str, ...]:
         """The line as text."""
@@ -445,12 +449,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measures how fast regress itself is.")
     parser.add_argument("--short", action="store_true", help="fewer repeats")
     parser.add_argument("--cold", action="store_true", help="also the main command with empty caches")
+    parser.add_argument("--slack", type=float, default=1.0, help="exit 0 while bars so many times as wide are met")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="regress-speed-") as folder:
         rows = measured_rows(Path(folder), SHORT if args.short else FULL, cold=args.cold)
     print(as_json(rows) if args.json else table(rows))
-    return 0 if all(row.ok for row in rows) else 1
+    return 0 if all(row.within(args.slack) for row in rows) else 1
 
 
 if __name__ == "__main__":
