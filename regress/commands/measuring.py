@@ -107,9 +107,7 @@ def build(args: argparse.Namespace) -> int:
         sys.stdout.write(encode(record).decode())
     else:
         sys.stdout.write(_artifacts_text(record, workspace))
-    for case in failed:
-        if case.failure:
-            _print_failure(case.key, record, case.failure)
+    _print_failures(record, [(case.key, case.failure) for case in record.cases if case.failure])
     return _failure_code(record)
 
 
@@ -180,14 +178,21 @@ def _with_reference(job: Job, names: list[str]) -> list[str]:
 
 def _print_report(report: CheckReport, record: Record, *, as_json: bool) -> None:
     sys.stdout.write(report_json(report) if as_json else report_text(report, record))
-    for verdict in report.verdicts:
-        if verdict.failure:
-            _print_failure(verdict.case, record, verdict.failure)
+    _print_failures(record, [(verdict.case, verdict.failure) for verdict in report.verdicts if verdict.failure])
 
 
-def _print_failure(case: str, record: Record, failure: Failure) -> None:
+def _print_failures(record: Record, failures: Sequence[tuple[str, Failure]]) -> None:
+    """Each different failure once, on standard error, with all cases it befell."""
+    cases: dict[str, list[str]] = {}
+    for case, failure in failures:
+        cases.setdefault(failure.cause, []).append(case)
+    for failure in {failure.cause: failure for _, failure in failures}.values():
+        _print_failure(record, failure, ", ".join(cases[failure.cause]))
+
+
+def _print_failure(record: Record, failure: Failure, cases: str) -> None:
     error = errors.RegressError(
-        f"{failure.stage} failed for {case} with {record.toolchain.name} ({failure.how})",
+        f"{failure.stage} failed for {cases} with {record.toolchain.name} ({failure.how})",
         cause=failure.cause,
         hint=failure_hint(failure),
     )
