@@ -79,10 +79,13 @@ class Job:
         env = supervisor.worker_environment(os.environ, {**installed.env, **self.baseline.measure.environment})
         return Launch(python=installed.python, env=env, timeout_s=timeout_s, on_progress=step.update)
 
-    @property
-    def machine(self) -> Environment:
-        """This machine, with the settings that the baseline gives its workers."""
-        return device.environment(supervisor.settings(os.environ, self.baseline.measure.environment))
+    def machine(self, python: str) -> Environment:
+        """This machine, with the settings that the baseline gives its workers.
+
+        Args:
+            python: Version of the Python that runs them.
+        """
+        return device.environment(supervisor.settings(os.environ, self.baseline.measure.environment), python)
 
     @property
     def method(self) -> Method:
@@ -207,7 +210,7 @@ def _require_known_tokens(job: Job, local: LocalModel) -> None:
 def _build(job: Job, installed: InstalledToolchain, case: Case, recipe: Recipe, local: LocalModel) -> Built | Failure:
     recipe_key = case.key.rpartition("/")[0]
     with job.reporter.step(f"build {recipe_key} with {installed.identity.name}") as step:
-        order = Order(recipe=recipe, local=local, toolchain=installed, machine=job.machine)
+        order = Order(recipe=recipe, local=local, toolchain=installed, machine=job.machine(installed.identity.python))
         result = build(order, job.home, job.launch_of(installed, job.baseline.measure.build_timeout_s, step))
         if isinstance(result, Built) and result.cached:
             step.remark("found in the cache")
@@ -239,7 +242,7 @@ def _record(job: Job, one: Measured, started: datetime) -> Record:
         regress=regress.__version__,
         harness=harness_digest(),
         toolchain=one.installed.identity,
-        environment=job.machine,
+        environment=job.machine(one.installed.identity.python),
         method=job.method,
         cases=tuple(one.result(case) for case in job.baseline.cases),
     )

@@ -81,6 +81,7 @@ class Environment(Stored, frozen=True):
         cpu_count: Logical processors this process may use.
         memory_bytes: Physical memory.
         device: The accelerator, or the processor where there is none.
+        python: Minor version of the Python that drives the model, such as `3.11`: another one moves the same code.
         driver: Version of the accelerator's driver; `None` without one.
         settings: Environment variables that change the speed (thread counts, compiler modes) and are set.
     """
@@ -93,6 +94,7 @@ class Environment(Stored, frozen=True):
     cpu_count: Count
     memory_bytes: Bytes
     device: str
+    python: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+\.[0-9]+\Z")]
     driver: str | None = None
     settings: dict[str, str] = {}
 

@@ -64,6 +64,7 @@ def make_environment(**changes: Any) -> Environment:
         cpu_count=16,
         memory_bytes=64 * 2**30,
         device="AMD EPYC 9654",
+        python="3.11",
     )
     return msgspec.structs.replace(environment, **changes)
 

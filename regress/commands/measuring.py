@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shlex
 import sys
 from pathlib import Path
@@ -171,7 +172,8 @@ def _flags(given: Sequence[str]) -> dict[str, str]:
 
 def _with_reference(job: Job, names: list[str]) -> list[str]:
     """The toolchains to measure: with the baseline's own in front where its stored references do not hold here."""
-    if job.baseline.holds_for(job.machine, harness_digest()) or job.baseline.toolchain in names:
+    python = job.config.toolchain(names[-1]).python or platform.python_version()
+    if job.baseline.holds_for(job.machine(python), harness_digest()) or job.baseline.toolchain in names:
         return names
     return [job.baseline.toolchain, *names]
 

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def environment(settings: Mapping[str, str]) -> Environment:
+def environment(settings: Mapping[str, str], python: str) -> Environment:
     """This machine, as a record describes it.
 
     Args:
         settings: Environment variables that the workers get and that may change their speed; they belong to the
             machine's fingerprint.
+        python: Version of the toolchain's Python, such as `3.11.7`.
     """
     name = cpu.model_name()
     decisive: dict[str, object] = {
@@ -25,6 +26,7 @@ def environment(settings: Mapping[str, str]) -> Environment:
         "cpu": name,
         "cpu_count": cpu.count(),
         "device": name,
+        "python": ".".join(python.split(".")[:2]),
         "driver": None,
         "settings": dict(settings),
     }

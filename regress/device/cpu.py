@@ -19,7 +19,7 @@ def model_name(cpuinfo: Path = _CPUINFO) -> str:
         fields = _first_processor(cpuinfo.read_text(encoding="utf-8"))
     except OSError:
         fields = {}
-    name = next((fields[key] for key in _MODEL_KEYS if key in fields), platform.processor() or platform.machine())
+    name = next((fields[key] for key in _MODEL_KEYS if key in fields), platform.machine())
     numbers = [fields[key] for key in ("cpu family", "model", "stepping") if key in fields]
     return f"{name} ({'/'.join(numbers)})" if numbers else name
 
