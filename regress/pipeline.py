@@ -252,20 +252,25 @@ def save(job: Job, records: Sequence[Record]) -> list[Path]:
     """Appends records to the history; their paths.
 
     Raises:
-        HistoryError: The history cannot be written; the records are then kept in the cache folder, if that can be.
+        HistoryError: The history cannot be written; every record that is not in it is then kept in the cache folder,
+            if that can be.
     """
-    return [_save(job, record) for record in records]
-
-
-def _save(job: Job, record: Record) -> Path:
+    paths: list[Path] = []
     try:
-        return history.append(record, job.history)
+        for record in records:
+            paths.append(history.append(record, job.history))  # noqa: PERF401  # those that are in count, if one fails
     except HistoryError as error:
-        try:
-            kept = history.append(record, job.home / "unsaved")
-        except HistoryError as second:
-            raise HistoryError(str(error), cause=str(second), hint="the measurement is lost") from error
-        raise HistoryError(str(error), hint=f"kept instead: {kept}") from error
+        raise _kept(job, records[len(paths) :], error) from error
+    return paths
+
+
+def _kept(job: Job, records: Sequence[Record], error: HistoryError) -> HistoryError:
+    """The error with where the records were kept instead, or why they are lost."""
+    try:
+        kept = [history.append(record, job.home / "unsaved") for record in records]
+    except HistoryError as second:
+        return HistoryError(str(error), cause=str(second), hint="the measurement is lost")
+    return HistoryError(str(error), hint=f"kept instead: {', '.join(str(path) for path in kept)}")
 
 
 def save_report(report: CheckReport, record: Path) -> None:

@@ -28,7 +28,7 @@ Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 ToolchainKind = Literal["venv", "current", "source"]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """A moment with its UTC offset."""
-Stage = Literal["toolchain", "model", "build", "load", "bench"]
+Stage = Literal["toolchain", "build", "bench"]
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -195,6 +195,11 @@ class Failure(Stored, frozen=True):
     how: str
     signal: str | None = None
     log: str = ""
+
+    @property
+    def was_built(self) -> bool:
+        """Whether there was an artifact, which then could not be loaded or measured."""
+        return self.stage == "bench"
 
 
 class Replicate(Stored, frozen=True):

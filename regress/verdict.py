@@ -146,8 +146,7 @@ class CheckReport(Stored, frozen=True):
         """The exit code that says it."""
         failures = [verdict.failure for verdict in self.verdicts if verdict.failure]
         if self.outcome == "broken":
-            ran = all(failure.stage in ("load", "bench") for failure in failures)
-            return errors.EXIT_BENCH if ran else errors.EXIT_BUILD
+            return errors.EXIT_BENCH if all(failure.was_built for failure in failures) else errors.EXIT_BUILD
         return {
             "pass": errors.EXIT_PASS,
             "improved": errors.EXIT_PASS,
@@ -226,11 +225,10 @@ def missing(case: str, reason: Reason, text: str, metric: str | None = None) -> 
 
 
 def _broken(case: str, failure: Failure) -> Verdict:
-    ran = failure.stage in ("load", "bench")
     return Verdict(
         case=case,
         outcome="broken",
-        reason="does_not_run" if ran else "does_not_build",
+        reason="does_not_run" if failure.was_built else "does_not_build",
         text=f"{failure.stage} failed ({failure.how}): {failure.cause}",
         failure=failure,
     )

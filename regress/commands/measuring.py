@@ -100,15 +100,15 @@ def build(args: argparse.Namespace) -> int:
     workspace = open_workspace(args)
     job = _job(workspace, args)
     record = pipeline.measure(job, [args.toolchain or workspace.config.run.toolchains[-1]], replicates=0)[0]
-    failed = [case for case in record.cases if case.failure]
-    if failed:
+    failures = [(case.key, case.failure) for case in record.cases if case.failure]
+    if failures:
         path = pipeline.save(job, [record])[0]
         job.reporter.note(f"recorded as {path}")
     if args.json:
         sys.stdout.write(encode(record).decode())
     else:
         sys.stdout.write(_artifacts_text(record, workspace))
-    _print_failures(record, [(case.key, case.failure) for case in record.cases if case.failure])
+    _print_failures(record, failures)
     return _failure_code(record)
 
 
@@ -232,5 +232,5 @@ def _failure_code(record: Record) -> int:
     """Exit code of a record without verdict: the stage of its first failure."""
     for case in record.cases:
         if case.failure:
-            return errors.EXIT_BENCH if case.failure.stage in ("load", "bench") else errors.EXIT_BUILD
+            return errors.EXIT_BENCH if case.failure.was_built else errors.EXIT_BUILD
     return errors.EXIT_PASS

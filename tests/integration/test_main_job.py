@@ -270,11 +270,13 @@ def test_a_history_that_cannot_be_written_loses_no_measurement(machine: Machine,
     """The record is kept in the cache folder, and the error says where."""
     assert first_run.exit.ok
     (machine.folder / "file").write_text("", encoding="utf-8")
-    output = machine.regress("bench", "--history", "file", "--replicates", "1")
+    arguments = ("compare", "tvm-0.26.0", "tvm-0.27.0.post1", "--history", "file", "--replicates", "1")
+    output = machine.regress(*arguments)
     assert output.exit.code == 7, output.stderr
-    kept = Path(output.stderr.rpartition("kept instead: ")[2].strip())
-    assert machine.record(kept).cases[0].replicates
-    shutil.rmtree(kept.parents[3])
+    paths = [Path(path) for path in output.stderr.rpartition("kept instead: ")[2].strip().split(", ")]
+    assert [machine.record(path).toolchain.name for path in paths] == ["tvm-0.26.0", "tvm-0.27.0.post1"]
+    assert all(machine.record(path).cases[0].replicates for path in paths)
+    shutil.rmtree(paths[0].parents[3])
 
 
 @pytest.fixture
