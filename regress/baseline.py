@@ -122,6 +122,20 @@ class Case(Table, frozen=True):
         return f"{self.model_name}/{self.quantization}/{self.target}/{self.workload.key}"
 
 
+class Epoch(Table, frozen=True):
+    """`[[epochs]]`: a change that someone accepted; the trend starts anew at it.
+
+    Attributes:
+        since: The first run that belongs to it is the first one measured at or after this moment.
+        reason: Why the change was accepted.
+        cases: Keys of the cases it holds for; all where empty.
+    """
+
+    since: Instant
+    reason: Annotated[str, msgspec.Meta(min_length=1)]
+    cases: tuple[str, ...] = ()
+
+
 class Baseline(Table, frozen=True):
     """All of a baseline file.
 
@@ -132,6 +146,7 @@ class Baseline(Table, frozen=True):
         tolerance: Metric to the largest loss that passes; these metrics are the ones judged.
         measure: How a replicate is taken.
         environment: The machine the references hold for; `None` until `regress baseline` writes one.
+        epochs: Changes that were accepted; the trend's anchor starts anew at each.
     """
 
     runner: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*\Z")]
@@ -140,6 +155,7 @@ class Baseline(Table, frozen=True):
     tolerance: dict[str, Tolerance] = msgspec.field(default_factory=lambda: dict(DEFAULT_TOLERANCES))
     measure: Measure = Measure()
     environment: Environment | None = None
+    epochs: tuple[Epoch, ...] = ()
 
     def tolerances(self, case: Case) -> dict[str, float]:
         """Metric to the largest loss that passes, for one case."""
