@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import date  # noqa: TC003  # msgspec reads the annotations at run time
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
 from regress.config import Table, convert, parse_toml
 from regress.errors import ConfigError, did_you_mean
+from regress.gates import GATES
 from regress.metric import METRICS
 from regress.recipe import check_context, check_recipe, complete_flags
-from regress.record import (
-    CaseResult,
-    Environment,
-    Instant,
-    Positive,
-    Record,
-    Sha256,
-    TokenCount,
-    Workload,
-    first_duplicate,
-)
+from regress.record import BuildFacts, Environment, Instant, Positive, Sha256, TokenCount, Workload, first_duplicate
+from regress.rule import Parameters
 from regress.source import parse_source, peek_name
+from regress.stats import Prior  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.verdict import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
+
+    from regress.record import CaseResult, Record
 
 Tolerance = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
@@ -55,30 +50,70 @@ class Measure(Table, frozen=True):
     environment: dict[str, str] = {}
 
 
+Values = dict[str, Annotated[tuple[Positive, ...], msgspec.Meta(min_length=1)]]
+"""Metric to the value of each replicate, in order of measurement."""
+
+
+class Session(Table, frozen=True):
+    """`[[cases.reference.sessions]]`: the replicates of one recorded run.
+
+    Attributes:
+        record: Id of the record.
+        recorded_at: When it was measured.
+        values: What its replicates gave.
+    """
+
+    record: str
+    recorded_at: Instant
+    values: Values
+
+
 class StoredReference(Table, frozen=True):
-    """`[cases.reference]`: a recorded run of the case.
+    """`[cases.reference]`: recorded runs of the case, and why they are the reference.
 
     Attributes:
         toolchain: Name of the toolchain measured.
         toolchain_fingerprint: Its fingerprint.
-        record: Id of the record the values are from.
-        recorded_at: When it was measured.
+        artifact: Digest of the artifact; its facts stand under `[artifacts]`.
         harness: SHA-256 of the worker that measured.
         model_digest: SHA-256 of the model's configuration and weights.
-        values: Metric to the value of each replicate.
+        written_on: The day the reference was made, in UTC.
+        reason: Why.
+        sessions: The runs, oldest first.
+        earlier: Metric to the spread that the reference before this one had.
         token_ids: Greedy tokens of the first prompt.
         logits_sha256: Digest of the first prompt's logits.
     """
 
     toolchain: str
     toolchain_fingerprint: Sha256
-    record: str
-    recorded_at: Instant
+    artifact: Sha256
     harness: Sha256
     model_digest: Sha256
-    values: dict[str, Annotated[tuple[Positive, ...], msgspec.Meta(min_length=1)]]
+    written_on: date
+    reason: Annotated[str, msgspec.Meta(min_length=1)]
+    sessions: Annotated[tuple[Session, ...], msgspec.Meta(min_length=1)]
+    earlier: dict[str, Prior] = {}
     token_ids: tuple[int, ...] = ()
     logits_sha256: Sha256 | None = None
+
+    def values(self, metric: str) -> tuple[tuple[float, ...], ...]:
+        """The metric's replicates, one sequence per session that has it."""
+        return tuple(session.values[metric] for session in self.sessions if metric in session.values)
+
+
+class Published(Table, frozen=True):
+    """`[cases.published]`: rates that others published, without their runs.
+
+    Attributes:
+        source: Where they stand.
+        device: Part of the device's name that they hold for; any device where absent.
+        values: Metric to the published value.
+    """
+
+    source: Annotated[str, msgspec.Meta(min_length=1)]
+    values: Annotated[dict[str, Positive], msgspec.Meta(min_length=1)]
+    device: str | None = None
 
 
 class Case(Table, frozen=True):
@@ -94,6 +129,7 @@ class Case(Table, frozen=True):
         flags: Build flags that differ from the default.
         tolerance: Metric to the largest loss that passes, where it differs from the file's.
         reference: What the case is compared with; `None` until `regress baseline` writes one.
+        published: What it is compared with where there is no reference.
     """
 
     model: str
@@ -105,6 +141,7 @@ class Case(Table, frozen=True):
     flags: dict[str, str] = {}
     tolerance: dict[str, Tolerance] = {}
     reference: StoredReference | None = None
+    published: Published | None = None
 
     @property
     def workload(self) -> Workload:
@@ -120,6 +157,26 @@ class Case(Table, frozen=True):
     def key(self) -> str:
         """The case's readable key, such as `llama-2-7b/q4f16_1/cuda/p1024+128`."""
         return f"{self.model_name}/{self.quantization}/{self.target}/{self.workload.key}"
+
+
+class Check(Table, frozen=True):
+    """`[check]`: how a verdict is come by.
+
+    Attributes:
+        budget: Candidate replicates, or blocks of a side-by-side comparison, after which nothing more is looked at;
+            a change takes three or four more to be confirmed.
+        paired: Whether the baseline's own artifact is measured beside the candidate where the stored references hold:
+            `auto` where its sessions differ too much.
+        memory_bandwidth_bytes_per_s: What the device's memory moves at best; a decode rate beyond it is not believed.
+        top1_agreement: Smallest share of positions at which two builds must find the same token the likeliest.
+        kl_nats: Largest mean Kullback-Leibler divergence of their answers, in nats.
+    """
+
+    budget: Annotated[int, msgspec.Meta(ge=3, le=12)] = 8
+    paired: Literal["auto", "always", "never"] = "auto"
+    memory_bandwidth_bytes_per_s: Positive | None = None
+    top1_agreement: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.95
+    kl_nats: Positive = 0.01
 
 
 class Epoch(Table, frozen=True):
@@ -146,6 +203,9 @@ class Baseline(Table, frozen=True):
         tolerance: Metric to the largest loss that passes; these metrics are the ones judged.
         measure: How a replicate is taken.
         environment: The machine the references hold for; `None` until `regress baseline` writes one.
+        check: How a verdict is come by.
+        gates: Deterministic gate to the largest growth that passes, where it differs from the default.
+        artifacts: Digest to the facts of the artifacts that the references are of.
         epochs: Changes that were accepted; the trend's anchor starts anew at each.
     """
 
@@ -155,31 +215,53 @@ class Baseline(Table, frozen=True):
     tolerance: dict[str, Tolerance] = msgspec.field(default_factory=lambda: dict(DEFAULT_TOLERANCES))
     measure: Measure = Measure()
     environment: Environment | None = None
+    check: Check = Check()
+    gates: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
+    artifacts: dict[Sha256, BuildFacts] = {}
     epochs: tuple[Epoch, ...] = ()
 
     def tolerances(self, case: Case) -> dict[str, float]:
         """Metric to the largest loss that passes, for one case."""
         return {**self.tolerance, **case.tolerance}
 
+    def parameters(self, case: Case) -> dict[str, Parameters]:
+        """Metric to what its verdict is asked with, for one case; all verdicts share the chance of a false alarm."""
+        checks = sum(len(self.tolerances(each)) for each in self.cases)
+        return {
+            metric: Parameters(tolerance=tolerance, budget=self.check.budget, checks=checks)
+            for metric, tolerance in self.tolerances(case).items()
+        }
+
     def holds_for(self, environment: Environment, harness: str) -> bool:
         """Whether the stored references are of that machine, and measured by that worker."""
         same_machine = self.environment is not None and self.environment.fingerprint == environment.fingerprint
-        return same_machine and all(reference.harness == harness for reference in self.references().values())
+        return same_machine and all(case.reference is None or case.reference.harness == harness for case in self.cases)
 
     def references(self) -> dict[str, Reference]:
-        """Case key to the stored reference, for the cases that have one."""
-        return {
-            case.key: Reference(
-                toolchain=case.reference.toolchain,
-                harness=case.reference.harness,
-                model_digest=case.reference.model_digest,
-                values=case.reference.values,
-                logits_sha256=case.reference.logits_sha256,
-                token_ids=case.reference.token_ids,
-            )
-            for case in self.cases
-            if case.reference
-        }
+        """Case key to the stored reference, or the published one, for the cases that have any."""
+        stored = {case.key: _stored(case.reference, self.artifacts) for case in self.cases if case.reference}
+        published = {case.key: _published(case.published) for case in self.cases if case.published}
+        return {**published, **stored}
+
+
+def _stored(reference: StoredReference, artifacts: Mapping[str, BuildFacts]) -> Reference:
+    return Reference(
+        form="two_sample",
+        name=reference.toolchain,
+        sessions=tuple(session.values for session in reference.sessions),
+        harness=reference.harness,
+        model_digest=reference.model_digest,
+        toolchain_fingerprint=reference.toolchain_fingerprint,
+        build=artifacts.get(reference.artifact),
+        earlier=reference.earlier,
+        logits_sha256=reference.logits_sha256,
+        token_ids=reference.token_ids,
+    )
+
+
+def _published(published: Published) -> Reference:
+    values: dict[str, tuple[float, ...]] = {metric: (value,) for metric, value in published.values.items()}
+    return Reference(form="one_sample", name=published.source, sessions=(values,), device=published.device)
 
 
 def parse_baseline(text: str, name: str) -> Baseline:
@@ -194,6 +276,9 @@ def parse_baseline(text: str, name: str) -> Baseline:
     """
     baseline = convert(parse_toml(text, name), Baseline, name)
     _check_metrics(baseline.tolerance, f"{name}: tolerance")
+    for gate in baseline.gates:
+        if gate not in GATES:
+            raise ConfigError(f"{name}: gates.{gate}: unknown gate{did_you_mean(gate, GATES)}")
     for index, case in enumerate(baseline.cases):
         try:
             parse_source(case.model)
@@ -203,8 +288,8 @@ def parse_baseline(text: str, name: str) -> Baseline:
         check_recipe(case.quantization, case.target, f"{name}: cases[{index}]")
         flags = complete_flags(case.flags, f"{name}: cases[{index}].flags")
         check_context(case.workload, flags, f"{name}: cases[{index}]")
-        if case.reference:
-            _check_metrics(case.reference.values, f"{name}: cases[{index}].reference.values")
+        _check_reference(baseline, case, f"{name}: cases[{index}]")
+    _check_epochs(baseline, name)
     duplicate = first_duplicate(case.key for case in baseline.cases)
     if duplicate is not None:
         raise ConfigError(f"{name}: cases: '{duplicate}' stands twice")
@@ -212,13 +297,16 @@ def parse_baseline(text: str, name: str) -> Baseline:
 
 
 def references_of(record: Record) -> dict[str, Reference]:
-    """Case key to what the record measured, for the cases that gave replicates: the record as a reference."""
+    """Case key to what the record measured, for the cases that gave replicates: measured beside the candidate."""
     return {
         case.key: Reference(
-            toolchain=record.toolchain.name,
+            form="paired",
+            name=record.toolchain.name,
+            sessions=(values_of(case),),
             harness=record.harness,
             model_digest=case.artifact.model.digest,
-            values=_values([case]),
+            toolchain_fingerprint=record.toolchain.fingerprint,
+            build=case.artifact.facts,
             logits_sha256=case.replicates[0].logits_sha256,
             token_ids=case.replicates[0].token_ids,
         )
@@ -227,109 +315,33 @@ def references_of(record: Record) -> dict[str, Reference]:
     }
 
 
-def with_references(text: str, name: str, records: Sequence[Record], *, runner: str | None = None) -> str:
-    """The baseline file's text with recorded runs as references; comments and layout stay.
-
-    Args:
-        text: The file as it is.
-        name: Its name, for errors.
-        records: Records of one toolchain on one machine; each case's replicates are taken together.
-        runner: Nickname to write; the one in the file where `None`.
-
-    Raises:
-        ConfigError: The file is wrong, the records are of different toolchains or machines, or lack a case of it.
-    """
-    import tomlkit  # noqa: PLC0415  # 30 ms that only this one writer needs
-
-    baseline = parse_baseline(text, name)
-    records = list({record.id: record for record in records}.values())
-    newest = max(records, key=lambda record: record.recorded_at)
-    _require_alike(records, name)
-    document = tomlkit.parse(text)
-    if runner is not None:
-        document["runner"] = runner
-    document["toolchain"] = newest.toolchain.name
-    document["environment"] = _toml(msgspec.to_builtins(newest.environment))
-    for table, case in zip(document["cases"], baseline.cases, strict=True):
-        results = [result for record in records if (result := record.case(case.key)) and result.replicates]
-        if not results:
-            raise ConfigError(
-                f"{name}: no replicates of '{case.key}' in {newest.id}",
-                hint="measure all cases of the file, then write the baseline from that record",
-            )
-        _require_flags(case, results, name)
-        table["reference"] = _reference_table(newest, results)
-    written = _spaced(tomlkit.dumps(document))
-    parse_baseline(written, name)
-    return written
+def values_of(result: CaseResult) -> dict[str, tuple[float, ...]]:
+    """Metric to the value of each replicate, sorted by metric."""
+    names = sorted({name for replicate in result.replicates for name in replicate.samples})
+    return {name: tuple(result.values(name)) for name in names}
 
 
-_HEADER = re.compile(r"^(?P<before>[^#\n].*\n)(?=\[{1,2}[\w.\"-]+\]{1,2}$)", re.MULTILINE)
+def _check_epochs(baseline: Baseline, name: str) -> None:
+    keys = [case.key for case in baseline.cases]
+    for index, epoch in enumerate(baseline.epochs):
+        for key in epoch.cases:
+            if key not in keys:
+                raise ConfigError(f"{name}: epochs[{index}].cases: no case '{key}'{did_you_mean(key, keys)}")
 
 
-def _spaced(text: str) -> str:
-    """The text with an empty line before each table that follows a line of another; writing again changes nothing."""
-    return _HEADER.sub(r"\g<before>\n", text)
-
-
-def _require_flags(case: Case, results: Sequence[CaseResult], name: str) -> None:
-    """Refuses runs of a build that is not the case's: a slow reference would make every loss a gain."""
-    wanted = complete_flags(case.flags, f"{name}: flags")
-    for result in results:
-        built = result.artifact.flags if result.artifact else {}
-        differing = sorted(flag for flag in wanted if built.get(flag) != wanted[flag])
-        if differing:
-            flag = differing[0]
-            raise ConfigError(
-                f"{name}: '{case.key}' was measured with {flag}={built.get(flag)}, the case says {wanted[flag]}"
-            )
-
-
-def _require_alike(records: Sequence[Record], name: str) -> None:
-    for record in records[1:]:
-        for what, first, other in (
-            ("toolchain", records[0].toolchain.fingerprint, record.toolchain.fingerprint),
-            ("machine", records[0].environment.fingerprint, record.environment.fingerprint),
-            ("harness", records[0].harness, record.harness),
-        ):
-            if first != other:
-                raise ConfigError(f"{name}: the records {records[0].id} and {record.id} are of different {what}s")
-
-
-def _reference_table(record: Record, results: Sequence[CaseResult]) -> Any:  # noqa: ANN401
-    first = results[0].replicates[0]
-    return _toml(
-        {
-            "toolchain": record.toolchain.name,
-            "toolchain_fingerprint": record.toolchain.fingerprint,
-            "record": record.id,
-            "recorded_at": record.recorded_at,
-            "harness": record.harness,
-            "model_digest": results[0].artifact.model.digest if results[0].artifact else None,
-            "logits_sha256": first.logits_sha256,
-            "token_ids": list(first.token_ids),
-            "values": {metric: list(values) for metric, values in _values(results).items()},
-        }
-    )
-
-
-def _values(results: Sequence[CaseResult]) -> dict[str, tuple[float, ...]]:
-    replicates = [replicate for result in results for replicate in result.replicates]
-    names = sorted({name for replicate in replicates for name in replicate.samples})
-    return {name: tuple(value for result in results for value in result.values(name)) for name in names}
-
-
-def _toml(value: dict[str, Any]) -> Any:  # noqa: ANN401
-    """A TOML table of a mapping; keys without a value are left out, as TOML has no null."""
-    import tomlkit  # noqa: PLC0415  # as above
-
-    table = tomlkit.table()
-    for key, item in value.items():
-        if isinstance(item, dict):
-            table[key] = _toml(item)
-        elif item is not None:
-            table[key] = item
-    return table
+def _check_reference(baseline: Baseline, case: Case, where: str) -> None:
+    if case.published:
+        _check_metrics(case.published.values, f"{where}.published.values")
+    if case.reference is None:
+        return
+    for index, session in enumerate(case.reference.sessions):
+        _check_metrics(session.values, f"{where}.reference.sessions[{index}].values")
+    _check_metrics(case.reference.earlier, f"{where}.reference.earlier")
+    twice = first_duplicate(session.record for session in case.reference.sessions)
+    if twice is not None:
+        raise ConfigError(f"{where}.reference.sessions: the record {twice} stands twice")
+    if case.reference.artifact not in baseline.artifacts:
+        raise ConfigError(f"{where}.reference.artifact: no such digest under [artifacts]")
 
 
 def _check_metrics(names: Any, where: str) -> None:  # noqa: ANN401

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +16,10 @@ from regress.errors import BenchError, ConfigError
 from regress.record import Failure, Replicate, publishable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from regress.baseline import Measure
     from regress.build import Built
@@ -24,6 +29,32 @@ if TYPE_CHECKING:
 HARNESS_MODULES = ("bench_vm", "vm_model", "weights")
 
 TokenId = Annotated[int, msgspec.Meta(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a worker is asked to do with a build.
+
+    Attributes:
+        workload: Prompt length and tokens to generate.
+        measure: Warm-ups, repeats and seed.
+        prompts: Token ids, all of the workload's prompt length; seeded random ones where `None`.
+    """
+
+    workload: Workload
+    measure: Measure
+    prompts: Sequence[Sequence[int]] | None = None
+
+    def request(self, built: Built) -> dict[str, Any]:
+        """What every worker that drives a built model is told."""
+        return {
+            "artifact": str(built.folder),
+            "device": "cuda" if built.artifact.target.startswith("cuda") else "cpu",
+            "prompt_tokens": self.workload.prompt_tokens,
+            "new_tokens": self.workload.new_tokens,
+            "seed": self.measure.seed,
+            "prompts": [list(prompt) for prompt in self.prompts] if self.prompts else None,
+        }
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,40 +97,54 @@ def parse_prompts(data: bytes, name: str) -> tuple[tuple[int, ...], ...]:
     return tuple(prompt.tokens for prompt in prompts)
 
 
-def replicate(
-    built: Built,
-    workload: Workload,
-    measure: Measure,
-    launch: Launch,
-    prompts: Sequence[Sequence[int]] | None = None,
-) -> Replicate | Failure:
+def replicate(built: Built, task: Task, launch: Launch) -> Replicate | Failure:
     """What one fresh process measured, or why it measured nothing.
 
     Args:
         built: The artifact.
-        workload: Prompt length and tokens to generate.
-        measure: Warm-ups, repeats and seed.
+        task: What to measure.
         launch: How to start the worker.
-        prompts: Token ids, all of the workload's prompt length; seeded random ones where `None`.
     """
-    request = {
-        "artifact": str(built.folder),
-        "device": "cuda" if built.artifact.target.startswith("cuda") else "cpu",
-        "prompt_tokens": workload.prompt_tokens,
-        "new_tokens": workload.new_tokens,
-        "warmups": measure.warmups,
-        "repeats": measure.repeats,
-        "seed": measure.seed,
-        "prompts": [list(prompt) for prompt in prompts] if prompts else None,
-    }
+    request = {**task.request(built), "warmups": task.measure.warmups, "repeats": task.measure.repeats}
     started_at = datetime.now(timezone.utc)
+    with _folder() as folder:
+        result = supervisor.run_worker("bench_vm", request, launch, stage="bench", folder=folder)
+    return result if isinstance(result, Failure) else _replicate(result, started_at)
+
+
+def logits(built: Built, task: Task, token_ids: Sequence[int], launch: Launch) -> NDArray[np.float32] | Failure:
+    """A build's logits after the first prompt and after each of the given tokens, or why there are none.
+
+    Args:
+        built: The artifact.
+        task: What to answer.
+        token_ids: Tokens to go on with, one more than the workload's `new_tokens`; the last one is not fed.
+        launch: How to start the worker.
+
+    Returns:
+        Shape `(new_tokens + 1, vocab_size)`, float32.
+    """
+    import numpy as np  # noqa: PLC0415  # only where answers differ
+
+    with _folder() as folder:
+        output = folder / "logits.npy"
+        request = {**task.request(built), "token_ids": list(token_ids[:-1]), "output": str(output)}
+        result = supervisor.run_worker("logits_vm", request, launch, stage="bench", folder=folder)
+        if isinstance(result, Failure):
+            return result
+        found: NDArray[np.float32] = np.load(output)
+    return found
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder for a worker's request and log, gone afterwards."""
     try:
         with tempfile.TemporaryDirectory(prefix="regress-bench-", ignore_cleanup_errors=True) as folder:
-            result = supervisor.run_worker("bench_vm", request, launch, stage="bench", folder=Path(folder))
+            yield Path(folder)
     except OSError as error:
         where = error.filename or tempfile.gettempdir()
         raise BenchError(f"{where}: cannot write what a worker needs: {error.strerror or error}") from error
-    return result if isinstance(result, Failure) else _replicate(result, started_at)
 
 
 def _replicate(result: dict[str, Any], started_at: datetime) -> Replicate | Failure:

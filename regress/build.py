@@ -105,13 +105,14 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     kernels: dict[str, str]
 
 
-def build(order: Order, home: Path, launch: Launch) -> Built | Failure:
+def build(order: Order, home: Path, launch: Launch, *, anew: bool = False) -> Built | Failure:
     """The artifact of an order: found, or built, or why it cannot be built.
 
     Args:
         order: What to build.
         home: Cache folder.
         launch: How to start the worker.
+        anew: Build also where there is an artifact.
 
     Raises:
         BuildError: The cache cannot be written.
@@ -121,10 +122,10 @@ def build(order: Order, home: Path, launch: Launch) -> Built | Failure:
     _require_linker(launch.env)
     folder = home / "artifacts" / order.address
     try:
-        if (found := _found(folder)) is not None:
+        if not anew and (found := _found(folder)) is not None:
             return found
         with _lock(folder):
-            return _found(folder) or _build_into(folder, order, launch)
+            return (None if anew else _found(folder)) or _build_into(folder, order, launch)
     except OSError as error:
         raise BuildError(
             f"{error.filename or folder}: cannot write the artifact: {error.strerror or error}",

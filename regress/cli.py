@@ -103,8 +103,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_build(commands)
     _add_bench(commands)
     _add_baseline(commands)
+    _add_trend(commands)
+    _add_drill(commands)
+    _add_aa(commands)
     _add_site(commands)
     _add_toolchain(commands)
+    _add_evaluate(commands)
     return parser
 
 
@@ -122,6 +126,8 @@ def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
     command = _command(commands, "run", "measuring:run", "build, measure, record, judge and publish")
     _add_measuring(command)
     _add_verdict(command)
+    _add_budget(command)
+    _add_replicates(command, "fresh processes per case for toolchains that are not judged")
     command.add_argument(
         "--toolchain",
         action="append",
@@ -136,6 +142,7 @@ def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
     command = _command(commands, "check", "judging:check", "judge a record, or measure one first, by a baseline")
     _add_measuring(command)
     _add_verdict(command)
+    _add_budget(command)
     command.add_argument("--record", metavar="FILE", help="judge this record instead of measuring")
     command.add_argument("--toolchain", metavar="NAME", help="toolchain to measure")
 
@@ -144,6 +151,7 @@ def _add_compare(commands: _Commands[argparse.ArgumentParser]) -> None:
     command = _command(commands, "compare", "measuring:compare", "measure two toolchains alternately, judge the ratio")
     _add_measuring(command)
     _add_verdict(command)
+    _add_budget(command)
     command.add_argument("old", metavar="OLD", help="toolchain to compare with")
     command.add_argument("new", metavar="NEW", help="toolchain to judge")
 
@@ -152,27 +160,62 @@ def _add_build(commands: _Commands[argparse.ArgumentParser]) -> None:
     command = _command(commands, "build", "measuring:build", "build the artifacts of a baseline's cases")
     _add_measuring(command)
     command.add_argument("--toolchain", metavar="NAME", help="toolchain to build with")
+    command.add_argument("--check", action="store_true", help="judge the build by what needs no device")
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
     command = _command(commands, "bench", "measuring:bench", "measure a baseline's cases and record them")
     _add_measuring(command)
+    _add_replicates(command, "fresh processes per case")
     command.add_argument("--toolchain", metavar="NAME", help="toolchain to measure")
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_baseline(commands: _Commands[argparse.ArgumentParser]) -> None:
     command = _command(commands, "baseline", "judging:baseline", "make recorded runs the references of a baseline")
+    command.add_argument(
+        "action", nargs="?", choices=("write", "propose"), default="write", help="write the file, or print the diff"
+    )
     command.add_argument("--baseline", metavar="FILE", help="baseline to write; made from the default one if new")
+    command.add_argument("--reason", metavar="TEXT", help="why these runs are the reference")
     command.add_argument(
         "--record",
         action="append",
         default=[],
         metavar="FILE",
-        help="record to take; repeatable (default: the newest)",
+        help="record to take; repeatable (default: the newest three)",
     )
     command.add_argument("--history", metavar="DIR", help="folder of the records")
+
+
+def _add_trend(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "trend", "trending:trend", "find slow losses of a whole history")
+    command.add_argument("--baseline", metavar="FILE", help="baseline file (default: run.baseline of regress.toml)")
+    command.add_argument("--history", metavar="DIR", help="folder of the records")
+    _add_verdict(command)
+
+
+def _add_drill(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "drill", "proving:drill", "put faults in on purpose: prove that the gate can go red")
+    _add_measuring(command)
+    _add_budget(command)
+    command.add_argument("--toolchain", metavar="NAME", help="toolchain to build with")
+    command.add_argument("--case", metavar="KEY", help="case to drill (default: the baseline's first)")
+    command.add_argument(
+        "--tolerance", type=_fraction, metavar="X", help="tolerance to drill with (default: the case's)"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_aa(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "aa", "proving:aa", "check an unchanged build many times: count the false alarms")
+    command.add_argument("--baseline", metavar="FILE", help="baseline file (default: run.baseline of regress.toml)")
+    command.add_argument("--checks", type=_count, default=50, metavar="N", help="checks to run (default: 50)")
+    command.add_argument("--timeout-s", type=float, default=3600, metavar="S", help="time limit of a check, in seconds")
+    command.add_argument("--count-only", action="store_true", help="count what the history holds, measure nothing")
+    command.add_argument("--history", metavar="DIR", help="history to count, with --count-only")
+    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_site(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -207,12 +250,43 @@ def _add_bundles(actions: _Commands[argparse.ArgumentParser]) -> None:
     unbundle.add_argument("bundle", metavar="FILE", help="the bundle, or its first part")
 
 
+def _add_evaluate(commands: _Commands[argparse.ArgumentParser]) -> None:
+    text = "run our decision rule and those of other systems over benchmark series and simulated noise"
+    command = commands.add_parser(
+        "evaluate",
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}. docs/evaluation.md says how.",
+        epilog="exits 0 where every bar of our rule is met that could be measured, 1 where one is missed",
+    )
+    command.set_defaults(call="evaluating:evaluate")
+    command.add_argument(
+        "data", nargs="*", metavar="DATA", help="CSV or JMH JSON, .gz too, or folders of them (default: --simulate)"
+    )
+    command.add_argument("--simulate", action="store_true", help="simulated noise as well")
+    command.add_argument("--time", metavar="COLUMN", help="column of times (default: by its name)")
+    command.add_argument("--value", metavar="COLUMN", help="column of values (default: by its name)")
+    command.add_argument(
+        "--key", action="append", default=[], metavar="COLUMN", help="column that tells series apart; repeatable"
+    )
+    command.add_argument("--where", metavar="COLUMN=TEXT", help="only rows, or described series, with this text in it")
+    direction = command.add_mutually_exclusive_group()
+    for name, higher in (("--higher-is-better", True), ("--lower-is-better", False)):
+        direction.add_argument(
+            name, dest="higher_is_better", action="store_const", const=higher, help="direction of the values"
+        )
+    command.add_argument("--seed", type=int, default=20260815, metavar="N", help="seed of splits and noise")
+    command.add_argument(
+        "--checks", type=_count, default=100_000, metavar="N", help="simulated checks of each kind (default: 100000)"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
 def _add_measuring(command: argparse.ArgumentParser) -> None:
     command.add_argument("--baseline", metavar="FILE", help="baseline file (default: run.baseline of regress.toml)")
     command.add_argument("--history", metavar="DIR", help="folder of the records")
     command.add_argument("--prompt", metavar="FILE", help="prompts to use, a JSON file as jetson-containers has them")
     command.add_argument("--new-tokens", type=_count, metavar="N", help="tokens to generate, instead of the case's")
-    command.add_argument("--replicates", type=_count, metavar="N", help="fresh processes per case and toolchain")
+    command.add_argument("--rebuild", action="store_true", help="build anew what is in the cache, too")
     command.add_argument(
         "--flag", action="append", default=[], metavar="NAME=VALUE", help="build flag over the case's; repeatable"
     )
@@ -221,6 +295,30 @@ def _add_measuring(command: argparse.ArgumentParser) -> None:
 def _add_verdict(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print the verdicts as JSON")
     command.add_argument("--exit-zero", action="store_true", help="exit 0 whatever the verdict is")
+
+
+def _add_budget(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--budget", type=_budget, metavar="N", help="replicates per case after which a verdict is given, 3 to 12"
+    )
+
+
+def _add_replicates(command: argparse.ArgumentParser, text: str) -> None:
+    command.add_argument("--replicates", type=_count, metavar="N", help=text)
+
+
+def _fraction(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return number
+
+
+def _budget(text: str) -> int:
+    number = int(text)
+    if not 3 <= number <= 12:  # noqa: PLR2004  # the first and the last look
+        raise argparse.ArgumentTypeError(f"{text} is not between 3 and 12")
+    return number
 
 
 def _count(text: str) -> int:

@@ -29,14 +29,6 @@ class Metric:
     unit: str
     better: Direction
 
-    def loss(self, baseline: float, candidate: float) -> float:
-        """How much worse the candidate is than the baseline, as a fraction of the baseline; negative is better.
-
-        A rate that falls from 100 to 95 tokens/s and a time that rises from 100 to 105 s are both a loss of 0.05.
-        """
-        change = (candidate - baseline) / baseline
-        return -change if self.better is Direction.HIGHER else change
-
 
 def _metric(name: str, label: str, unit: str, better: Direction = Direction.LOWER) -> tuple[str, Metric]:
     return name, Metric(name=name, label=label, unit=unit, better=better)

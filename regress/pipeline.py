@@ -1,133 +1,24 @@
-"""The main job: install, resolve, build, measure, record, judge, publish.
-
-Toolchains are measured alternately, replicate by replicate, so that whatever the machine does meanwhile meets all of
-them alike.
-"""
+"""The main job: install, resolve, build, measure, judge while measuring, record."""
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-import regress
-from regress import bench, device, history, model, supervisor, toolchain
+from regress import history
 from regress.bench import harness_digest
-from regress.build import Built, Order, build
+from regress.campaign import Campaign, Side
 from regress.check import check
-from regress.errors import ConfigError, HistoryError
-from regress.model.folder import read_shape
-from regress.recipe import Recipe, check_context, check_recipe, complete_flags
-from regress.record import SCHEMA, CaseResult, Failure, Method, Record, digest
-from regress.supervisor import Launch
+from regress.errors import HistoryError
+from regress.judge import asks_for_pairs
+from regress.rule import BLOCK_LOOKS, LOOKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from regress.baseline import Baseline, Case
-    from regress.config import Config
-    from regress.model import LocalModel
-    from regress.progress import Reporter, Step
-    from regress.record import Environment, Replicate
-    from regress.toolchain import InstalledToolchain
+    from regress.job import Job
+    from regress.record import Record
     from regress.verdict import CheckReport
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What to measure, where, and with what.
-
-    Attributes:
-        config: `regress.toml`.
-        baseline: The cases and how to measure them.
-        baseline_name: The baseline file's name.
-        home: Cache folder.
-        history: Folder of the records.
-        reporter: For progress.
-        flags: Build flags set on the command line, over those of the cases.
-        prompts: Token ids to use, all of one length, instead of random ones.
-    """
-
-    config: Config
-    baseline: Baseline
-    baseline_name: str
-    home: Path
-    history: Path
-    reporter: Reporter
-    flags: Mapping[str, str]
-    prompts: Sequence[Sequence[int]] | None = None
-
-    def recipe_of(self, case: Case, index: int) -> Recipe:
-        """What a case's artifact is made of.
-
-        Raises:
-            ConfigError: The case names a quantization, target or flag that no builder knows.
-        """
-        where = f"{self.baseline_name}: cases[{index}]"
-        check_recipe(case.quantization, case.target, where)
-        flags = complete_flags({**case.flags, **self.flags}, f"{where}.flags")
-        check_context(case.workload, flags, where)
-        return Recipe(
-            model=case.model, quantization=case.quantization, target=case.target, flags=tuple(sorted(flags.items()))
-        )
-
-    def launch_of(self, installed: InstalledToolchain, timeout_s: float, step: Step) -> Launch:
-        """How a toolchain's workers are started during a step."""
-        env = supervisor.worker_environment(os.environ, {**installed.env, **self.baseline.measure.environment})
-        return Launch(python=installed.python, env=env, timeout_s=timeout_s, on_progress=step.update)
-
-    def machine(self, python: str) -> Environment:
-        """This machine, with the settings that the baseline gives its workers.
-
-        Args:
-            python: Version of the Python that runs them.
-        """
-        return device.environment(supervisor.settings(os.environ, self.baseline.measure.environment), python)
-
-    @property
-    def method(self) -> Method:
-        """How replicates are taken."""
-        measure = self.baseline.measure
-        prompts = digest(self.prompts) if self.prompts else None
-        return Method(warmups=measure.warmups, repeats=measure.repeats, seed=measure.seed, prompts_sha256=prompts)
-
-
-class Measured:
-    """One toolchain's results as they come in: for each case an artifact and replicates, or a failure."""
-
-    def __init__(self, installed: InstalledToolchain, cases: Sequence[Case]) -> None:
-        self.installed = installed
-        self.built: dict[str, Built] = {}
-        self.failures: dict[str, Failure] = {}
-        self.replicates: dict[str, list[Replicate]] = {case.key: [] for case in cases}
-
-    def take_build(self, case: Case, result: Built | Failure) -> None:
-        """Notes a case's artifact, or why there is none."""
-        if isinstance(result, Failure):
-            self.failures[case.key] = result
-        else:
-            self.built[case.key] = result
-
-    def take_replicate(self, case: Case, result: Replicate | Failure) -> None:
-        """Notes a replicate, or why there is none; after a failure the case is not tried again."""
-        if isinstance(result, Failure):
-            self.failures[case.key] = result
-        else:
-            self.replicates[case.key].append(result)
-
-    def result(self, case: Case) -> CaseResult:
-        """The case as it stands in the record; one failed replicate makes it a failure."""
-        failure, built = self.failures.get(case.key), self.built.get(case.key)
-        return CaseResult(
-            key=case.key,
-            workload=case.workload,
-            artifact=built.artifact if built else None,
-            replicates=() if failure else tuple(self.replicates[case.key]),
-            failure=failure,
-        )
 
 
 def measure(job: Job, names: Sequence[str], *, replicates: int | None = None) -> list[Record]:
@@ -141,110 +32,87 @@ def measure(job: Job, names: Sequence[str], *, replicates: int | None = None) ->
     Raises:
         ConfigError, ToolchainError, BuildError: Something is missing that no record could be made without.
     """
-    started = datetime.now(timezone.utc)
-    recipes = [job.recipe_of(case, index) for index, case in enumerate(job.baseline.cases)]
-    taken = [Measured(_install(job, name), job.baseline.cases) for name in names]
-    _build_all(job, taken, recipes)
+    campaign = Campaign(job, [Side(toolchain=name) for name in names])
     count = job.baseline.measure.replicates if replicates is None else replicates
-    with _device_lock(job):
-        _measure_all(job, taken, count)
-    return [_record(job, one, started) for one in taken]
+    with campaign.device():
+        campaign.measure([_everywhere(job, count)] * len(names))
+    return campaign.records()
 
 
-def _measure_all(job: Job, taken: Sequence[Measured], count: int) -> None:
-    for number in range(count):
-        # Every other round runs backwards: no toolchain is always the one that comes after another's heat.
-        for one in taken if number % 2 == 0 else reversed(taken):
-            _replicate_all(job, one, number, count)
+def measure_and_judge(job: Job, sides: Sequence[Side], beside: int | None) -> tuple[list[Record], CheckReport]:
+    """Measures until the last side's verdicts are decided, or the budget of `[check]` ends.
+
+    Args:
+        job: What to measure.
+        sides: What to measure it with; the last one is the candidate that the verdicts are about.
+        beside: Number of the side that the candidate is measured side by side with; `None` to judge by the stored
+            references. Sides that are neither get the baseline's number of replicates.
+
+    Returns:
+        One record per side, and the candidate's report.
+
+    Raises:
+        ConfigError, ToolchainError, BuildError: Something is missing that no record could be made without.
+    """
+    campaign, first = Campaign(job, sides), BLOCK_LOOKS[0] if beside is not None else LOOKS[0]
+    wanted = [_everywhere(job, job.baseline.measure.replicates) for _ in sides]
+    judged = {len(sides) - 1, *([] if beside is None else [beside])}
+    for number in judged:
+        wanted[number] = _everywhere(job, first)
+    with campaign.device():
+        while True:
+            campaign.measure(wanted)
+            report = _report(job, campaign, beside)
+            more = {case.key: report.wanted(case.key) for case in job.baseline.cases}
+            if not any(more.values()):
+                break
+            for number in judged:
+                wanted[number] = {key: count + more[key] for key, count in wanted[number].items()}
+        if beside is None:
+            return campaign.records(), report
+        agreements = campaign.agreements(beside, len(sides) - 1)
+    records = campaign.records()
+    return records, check(records[-1], job.baseline, job.baseline_name, records[beside], agreements)
 
 
-@contextmanager
-def _device_lock(job: Job) -> Iterator[None]:
-    """One measurement at a time: two at once would measure each other."""
-    import filelock  # noqa: PLC0415  # only where something is measured
-
-    lock = filelock.FileLock(job.home / "measuring.lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        job.reporter.note("waiting: another regress measures on this machine")
-        lock.acquire()
-    except OSError as error:
-        job.reporter.note(f"not locked against other measurements: {lock.lock_file}: {error.strerror or error}")
-    try:
-        yield
-    finally:
-        lock.release()
+def _everywhere(job: Job, count: int) -> dict[str, int]:
+    return {case.key: count for case in job.baseline.cases}
 
 
-def _install(job: Job, name: str) -> InstalledToolchain:
-    spec = job.config.toolchain(name)
-    with job.reporter.step(f"toolchain {name}"):
-        return toolchain.install(spec, job.home, log=job.reporter.note)
+def _report(job: Job, campaign: Campaign, beside: int | None) -> CheckReport:
+    records = campaign.records()
+    return check(records[-1], job.baseline, job.baseline_name, None if beside is None else records[beside])
 
 
-def _build_all(job: Job, taken: Sequence[Measured], recipes: Sequence[Recipe]) -> None:
-    """Builds what each case needs with each toolchain; cases of one recipe share an artifact."""
-    results: dict[Recipe, list[Built | Failure]] = {}
-    for case, recipe in zip(job.baseline.cases, recipes, strict=True):
-        if recipe not in results:
-            results[recipe] = _build_each(job, taken, case, recipe)
-        for one, result in zip(taken, results[recipe], strict=True):
-            one.take_build(case, result)
+def needs_reference(job: Job, python: str) -> bool:
+    """Whether the baseline's toolchain must be measured beside the candidate.
+
+    So it is where the stored references are of another machine or another bench worker, and where sessions of the
+    stored replicates differ so much that only a comparison on the spot can tell.
+
+    Args:
+        job: With the baseline.
+        python: Version of the candidate's Python.
+    """
+    baseline = job.baseline
+    references = baseline.references()
+    if any(reference.form == "one_sample" for reference in references.values()):
+        return False
+    if not references or not baseline.holds_for(job.machine(python), harness_digest()):
+        return True
+    return sessions_differ(job)
 
 
-def _build_each(job: Job, taken: Sequence[Measured], case: Case, recipe: Recipe) -> list[Built | Failure]:
-    local = model.resolve(recipe.model, job.home, log=job.reporter.note)
-    _require_known_tokens(job, local)
-    return [_build(job, one.installed, case, recipe, local) for one in taken]
-
-
-def _require_known_tokens(job: Job, local: LocalModel) -> None:
-    """Raises `ConfigError` where a given prompt is of another model's vocabulary: the model's lookup would fail."""
-    highest = max((max(prompt) for prompt in job.prompts or ()), default=0)
-    vocabulary = read_shape(local.folder).vocab_size
-    if highest >= vocabulary:
-        raise ConfigError(f"token id {highest} of the prompts is not below the {vocabulary} of {local.identity.name}")
-
-
-def _build(job: Job, installed: InstalledToolchain, case: Case, recipe: Recipe, local: LocalModel) -> Built | Failure:
-    recipe_key = case.key.rpartition("/")[0]
-    with job.reporter.step(f"build {recipe_key} with {installed.identity.name}") as step:
-        order = Order(recipe=recipe, local=local, toolchain=installed, machine=job.machine(installed.identity.python))
-        result = build(order, job.home, job.launch_of(installed, job.baseline.measure.build_timeout_s, step))
-        if isinstance(result, Built) and result.cached:
-            step.remark("found in the cache")
-    if isinstance(result, Failure):
-        job.reporter.note(f"  broken at {result.stage} ({result.how}): {result.cause}")
-    return result
-
-
-def _replicate_all(job: Job, one: Measured, number: int, count: int) -> None:
-    for case in job.baseline.cases:
-        if case.key in one.failures:
-            continue
-        with job.reporter.step(
-            f"replicate {number + 1}/{count} of {case.key} with {one.installed.identity.name}"
-        ) as step:
-            launch = job.launch_of(one.installed, job.baseline.measure.bench_timeout_s, step)
-            result = bench.replicate(one.built[case.key], case.workload, job.baseline.measure, launch, job.prompts)
-        if isinstance(result, Failure):
-            job.reporter.note(f"  broken at {result.stage} ({result.how}): {result.cause}")
-        one.take_replicate(case, result)
-
-
-def _record(job: Job, one: Measured, started: datetime) -> Record:
-    return Record(
-        schema=SCHEMA,
-        id=history.record_id(started, one.installed.identity.name),
-        recorded_at=started,
-        runner=job.baseline.runner,
-        regress=regress.__version__,
-        harness=harness_digest(),
-        toolchain=one.installed.identity,
-        environment=job.machine(one.installed.identity.python),
-        method=job.method,
-        cases=tuple(one.result(case) for case in job.baseline.cases),
+def sessions_differ(job: Job) -> bool:
+    """Whether the session variance asks for a side-by-side comparison, as `[check] paired` has it."""
+    baseline, references = job.baseline, job.baseline.references()
+    if baseline.check.paired != "auto":
+        return baseline.check.paired == "always"
+    return any(
+        asks_for_pairs(references[case.key], metric)
+        for case in baseline.cases
+        if case.key in references
+        for metric in baseline.tolerances(case)
     )
 
 
@@ -276,17 +144,3 @@ def _kept(job: Job, records: Sequence[Record], error: HistoryError) -> HistoryEr
 def save_report(report: CheckReport, record: Path) -> None:
     """Writes what was said of a record beside it; a record outside the history keeps its report there, too."""
     history.append_report(report, record)
-
-
-def judged(job: Job, candidate: Record, others: Sequence[Record]) -> CheckReport:
-    """The candidate's verdicts: by the stored references where they hold here, else by a record of the same run.
-
-    Args:
-        job: With the baseline.
-        candidate: The record that the verdicts are about.
-        others: Records of the same run.
-    """
-    if job.baseline.holds_for(candidate.environment, candidate.harness):
-        return check(candidate, job.baseline, job.baseline_name)
-    beside = next((record for record in others if record.toolchain.name == job.baseline.toolchain), None)
-    return check(candidate, job.baseline, job.baseline_name, beside)

@@ -18,11 +18,13 @@ FLAGS: dict[str, str] = {
     "context_window_size": "0",
     "prefill_chunk_size": "4096",
     "cuda_graph": "0",
+    "extra_work": "0",
 }
 """Build flags and their defaults.
 
 `schedule` is `tuned`, or `none` to leave matrix kernels as TVM's generic rules do; `context_window_size` 0 stands for
-the model's own; `prefill_chunk_size` is the longest prompt piece taken at once; `cuda_graph` 1 captures decode.
+the model's own; `prefill_chunk_size` is the longest prompt piece taken at once; `cuda_graph` 1 captures decode;
+`extra_work` slows each decode step by that many multiply-adds per hidden value, for `regress drill`.
 """
 _FLAG_VALUES = {"schedule": ("tuned", "none"), "cuda_graph": ("0", "1")}
 
@@ -60,7 +62,7 @@ def complete_flags(flags: Mapping[str, str], where: str) -> dict[str, str]:
         if name in _FLAG_VALUES and value not in _FLAG_VALUES[name]:
             raise ConfigError(f"{where}.{name}: '{value}' is not one of {', '.join(_FLAG_VALUES[name])}")
         if name not in _FLAG_VALUES and not value.isdecimal():
-            raise ConfigError(f"{where}.{name}: '{value}' is not a number of tokens")
+            raise ConfigError(f"{where}.{name}: '{value}' is not a whole number")
     if int(flags.get("prefill_chunk_size", 1)) == 0:
         raise ConfigError(f"{where}.prefill_chunk_size: 0 tokens at once are none")
     return {**FLAGS, **flags}

@@ -137,6 +137,28 @@ class Kernel(Stored, frozen=True):
     sha256: Sha256
 
 
+class BuildFacts(Stored, frozen=True):
+    """What is known of a build without running it; the fields are those of `Artifact`.
+
+    Attributes:
+        model_lib_bytes: Size of `lib.so`.
+        model_lib_sha256: Digest of `lib.so`.
+        param_bytes: Size of all parameters as stored.
+        bits_per_param: Bits that one parameter takes.
+        planned_memory_bytes: Temporary memory the compiler planned, per exported function.
+        kv_cache: Name of the exported function that makes the KV cache.
+        kernels: Name to SHA-256 of the scheduled source.
+    """
+
+    model_lib_bytes: Count
+    model_lib_sha256: Sha256
+    param_bytes: Count
+    bits_per_param: Positive
+    planned_memory_bytes: dict[str, Bytes]
+    kv_cache: str
+    kernels: dict[str, Sha256]
+
+
 class Artifact(Stored, frozen=True):
     """What a build made, and of what: the manifest that lies beside the model library.
 
@@ -177,6 +199,19 @@ class Artifact(Stored, frozen=True):
     planned_memory_bytes: dict[str, Bytes]
     kv_cache: str
     kernels: tuple[Kernel, ...]
+
+    @property
+    def facts(self) -> BuildFacts:
+        """What the deterministic gates compare."""
+        return BuildFacts(
+            model_lib_bytes=self.model_lib_bytes,
+            model_lib_sha256=self.model_lib_sha256,
+            param_bytes=self.param_bytes,
+            bits_per_param=self.bits_per_param,
+            planned_memory_bytes=self.planned_memory_bytes,
+            kv_cache=self.kv_cache,
+            kernels={kernel.name: kernel.sha256 for kernel in self.kernels},
+        )
 
 
 class Failure(Stored, frozen=True):

@@ -1,8 +1,4 @@
-"""From replicate values to verdicts: pure functions over numbers, and the values they give.
-
-The rule here is a tolerance on the medians: a loss beyond the metric's tolerance is a regression, a gain beyond it an
-improvement. `judge` is the one place that decides; what surrounds it stays when the rule becomes a better one.
-"""
+"""Verdicts and what they are about: the values that `check` gives and the history keeps beside each record."""
 
 from __future__ import annotations
 
@@ -12,21 +8,37 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 
 from regress import errors
-from regress.metric import METRICS
-from regress.record import CaseResult, Failure, Stored
+from regress.decision import Decision, DecisionReason
+from regress.record import BuildFacts, Failure, Sha256, Stored
+from regress.stats import Prior  # noqa: TC001  # msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from regress.metric import Metric
+    from collections.abc import Sequence
 
 SCHEMA = 1
 
 Outcome = Literal["pass", "improved", "regressed", "inconclusive", "broken", "missing"]
 Reason = Literal[
-    "within_tolerance",
-    "slower_than_tolerance",
-    "faster_than_tolerance",
+    DecisionReason,
+    # of the build, without a device
+    "same_build",
+    "build_changed",
+    "more_bits_per_param",
+    "more_planned_memory",
+    "larger_library",
+    "kv_cache_changed",
+    # of the answers
+    "same_answers",
+    "same_tokens",
+    "agreeing_answers",
+    "other_answers",
+    # of the measurement
+    "identical_build",
+    "above_roofline",
+    "runner_drifted",
+    "clock_went_back",
+    "duplicate_runs",
+    # of what there is nothing to measure or compare of
     "does_not_build",
     "does_not_run",
     "case_vanished",
@@ -62,19 +74,36 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(values=tuple(values), median=statistics.median(values))
 
 
+class Agreement(Stored, frozen=True):
+    """How alike two builds answer, over the same tokens.
+
+    Attributes:
+        positions: Tokens after which the logits were compared.
+        top1: Share of them at which both find the same token the likeliest.
+        kl_nats: Mean Kullback-Leibler divergence of the candidate's distribution from the reference's, in nats.
+    """
+
+    positions: int
+    top1: float
+    kl_nats: float
+
+
 class Verdict(Stored, frozen=True):
-    """What is said of one metric of one case, with the numbers that led to it.
+    """What is said of a case: of one of its metrics, of its build or of its answers.
 
     Attributes:
         case: Key of the case.
         outcome: The verdict.
         reason: Why, as a code.
         text: Why, as one sentence.
-        metric: The metric judged; `None` where the verdict is about the whole case.
+        metric: The metric judged; `None` where the verdict is about build, answers or the whole case.
         baseline: The reference's replicates; `None` where there is nothing to compare with.
         candidate: The measured replicates; `None` where nothing was measured.
-        loss: How much worse the candidate's median is, as a fraction; negative is better.
+        loss: How much worse the candidate is, as a fraction; negative is better.
         tolerance: The largest loss that passes, as a fraction.
+        decision: What the rule said, with its numbers; `None` where it was not asked.
+        identical: Whether both builds are the same byte for byte, so that any difference is noise.
+        agreement: How alike both builds answer; `None` where only one was at hand, or nobody needed to ask.
         failure: Why the case is broken; `None` for every other outcome.
     """
 
@@ -87,27 +116,49 @@ class Verdict(Stored, frozen=True):
     candidate: Spread | None = None
     loss: float | None = None
     tolerance: float | None = None
+    decision: Decision | None = None
+    identical: bool = False
+    agreement: Agreement | None = None
     failure: Failure | None = None
+
+    @property
+    def more(self) -> int:
+        """Further replicates that would let the rule go on; 0 where it ended."""
+        return self.decision.more if self.decision else 0
 
 
 class Reference(Stored, frozen=True):
     """What a case is compared with.
 
     Attributes:
-        toolchain: Name of the toolchain it was measured with.
-        harness: SHA-256 of the worker that measured.
-        model_digest: SHA-256 of the model's configuration and weights.
-        values: Metric to the value of each replicate.
+        form: Stored replicates, a published value, or replicates measured side by side with the candidate.
+        name: What it is, for sentences: the toolchain measured, or the source of a published value.
+        sessions: One entry per session: metric to the value of each replicate.
+        harness: SHA-256 of the worker that measured; `None` for a published value.
+        model_digest: SHA-256 of the model's configuration and weights; `None` for a published value.
+        toolchain_fingerprint: Fingerprint of the toolchain measured; `None` for a published value.
+        build: The artifact's facts; `None` where they are not known.
+        earlier: Metric to the spread in an earlier epoch.
         logits_sha256: Digest of the first prompt's logits; `None` where it is not known.
         token_ids: The first prompt's greedy tokens; empty where they are not known.
+        device: Part of the name of the device that a published value holds for; `None` for any.
     """
 
-    toolchain: str
-    harness: str
-    model_digest: str
-    values: dict[str, tuple[float, ...]]
-    logits_sha256: str | None = None
+    form: Literal["two_sample", "one_sample", "paired"]
+    name: str
+    sessions: tuple[dict[str, tuple[float, ...]], ...]
+    harness: Sha256 | None = None
+    model_digest: Sha256 | None = None
+    toolchain_fingerprint: Sha256 | None = None
+    build: BuildFacts | None = None
+    earlier: dict[str, Prior] = {}
+    logits_sha256: Sha256 | None = None
     token_ids: tuple[int, ...] = ()
+    device: str | None = None
+
+    def values(self, metric: str) -> list[tuple[float, ...]]:
+        """The metric's replicates, one entry per session that has it."""
+        return [session[metric] for session in self.sessions if session.get(metric)]
 
 
 class CheckReport(Stored, frozen=True):
@@ -120,7 +171,7 @@ class CheckReport(Stored, frozen=True):
         toolchain: Name of the toolchain the verdicts are about.
         baseline: Name of the baseline file.
         against: `stored` where the baseline's own reference was used, `measured` where its toolchain was measured
-            beside the candidate because the stored reference is of another machine.
+            side by side with the candidate.
         reference_toolchain: Name of the toolchain compared with.
         reference_record: Id of the record compared with, where it was measured in the same run.
         verdicts: In the baseline's order of cases.
@@ -155,68 +206,9 @@ class CheckReport(Stored, frozen=True):
             "missing": errors.EXIT_INCONCLUSIVE,
         }[self.outcome]
 
-
-def judge(
-    case: str, metric: Metric, baseline: Sequence[float], candidate: Sequence[float], tolerance: float
-) -> Verdict:
-    """The verdict on one metric.
-
-    Args:
-        case: Key of the case, to be named in the verdict.
-        metric: What the values are.
-        baseline: The reference's replicate values, at least one, all positive.
-        candidate: The measured replicate values, at least one, all positive.
-        tolerance: The largest loss that passes, as a fraction.
-    """
-    before, after = spread(baseline), spread(candidate)
-    loss = metric.loss(before.median, after.median)
-    outcome: Outcome = "regressed" if loss > tolerance else "improved" if loss < -tolerance else "pass"
-    reasons: dict[str, Reason] = {
-        "regressed": "slower_than_tolerance",
-        "improved": "faster_than_tolerance",
-        "pass": "within_tolerance",
-    }
-    change = "worse" if loss > 0 else "better"
-    return Verdict(
-        case=case,
-        outcome=outcome,
-        reason=reasons[outcome],
-        text=f"{metric.label.lower()} {abs(loss):.1%} {change}, tolerance {tolerance:.1%}",
-        metric=metric.name,
-        baseline=before,
-        candidate=after,
-        loss=loss,
-        tolerance=tolerance,
-    )
-
-
-def judge_case(
-    case: str, reference: Reference | None, result: CaseResult | None, tolerances: Mapping[str, float]
-) -> list[Verdict]:
-    """The verdicts on one case, one per metric with a tolerance; a single one where there is nothing to compare.
-
-    Args:
-        case: Key of the case.
-        reference: What to compare with; `None` where the baseline has none.
-        result: What was measured; `None` where the record does not have the case.
-        tolerances: Metric to the largest loss that passes.
-    """
-    if result is None:
-        return [missing(case, "case_vanished", "the record does not have this case")]
-    if result.failure is not None:
-        return [_broken(case, result.failure)]
-    if reference is None:
-        return [missing(case, "no_reference", "the baseline has no reference for this case")]
-    return [_judge_metric(case, METRICS[name], reference, result, tolerances[name]) for name in tolerances]
-
-
-def _judge_metric(case: str, metric: Metric, reference: Reference, result: CaseResult, tolerance: float) -> Verdict:
-    baseline, candidate = reference.values.get(metric.name), result.values(metric.name)
-    if not baseline:
-        return missing(case, "no_reference", f"the reference has no {metric.name}", metric.name)
-    if not candidate:
-        return missing(case, "metric_vanished", f"the record has no {metric.name}", metric.name)
-    return judge(case, metric, baseline, candidate, tolerance)
+    def wanted(self, case: str) -> int:
+        """Further replicates of a case that would let the rule go on; 0 where all is decided."""
+        return max((verdict.more for verdict in self.verdicts if verdict.case == case), default=0)
 
 
 def missing(case: str, reason: Reason, text: str, metric: str | None = None) -> Verdict:
@@ -224,7 +216,8 @@ def missing(case: str, reason: Reason, text: str, metric: str | None = None) -> 
     return Verdict(case=case, outcome="missing", reason=reason, text=text, metric=metric)
 
 
-def _broken(case: str, failure: Failure) -> Verdict:
+def broken(case: str, failure: Failure) -> Verdict:
+    """The verdict that a case does not build, load or run."""
     return Verdict(
         case=case,
         outcome="broken",

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from regress.baseline import values_of
+from regress.metric import METRICS, Direction
 from regress.recipe import FLAGS
 from regress.record import (
     SCHEMA,
@@ -25,7 +27,7 @@ from regress.record import (
     Workload,
 )
 from regress.verdict import SCHEMA as REPORT_SCHEMA
-from regress.verdict import CheckReport, Reference, Verdict, judge_case
+from regress.verdict import CheckReport, Reference, Verdict, broken, missing, spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,7 +117,10 @@ def make_case(
         key=key,
         workload=make_workload(key),
         artifact=make_artifact(key),
-        replicates=tuple(make_replicate(*rates) for rates in zip(prefill, decode, strict=True)),
+        replicates=tuple(
+            make_replicate(*rates, at=NOON + timedelta(minutes=number))
+            for number, rates in enumerate(zip(prefill, decode, strict=True))
+        ),
     )
     return msgspec.structs.replace(case, **changes)
 
@@ -162,14 +167,66 @@ def make_record(
     return msgspec.structs.replace(record, **changes)
 
 
-def make_reference(record: Record, key: str = CASE) -> Reference | None:
-    """What that record says of the case as a reference; `None` where it measured nothing."""
+def make_reference(record: Record, key: str = CASE, **changes: Any) -> Reference:
+    """What that record says of the case, as a stored reference of one session."""
     case = record.case(key)
-    if case is None or not case.replicates:
-        return None
-    metrics = case.replicates[0].samples
-    values = {metric: tuple(case.values(metric)) for metric in metrics}
-    return Reference(toolchain=record.toolchain.name, harness=record.harness, model_digest=sha("model"), values=values)
+    assert case is not None
+    assert case.artifact is not None
+    reference = Reference(
+        form="two_sample",
+        name=record.toolchain.name,
+        sessions=(values_of(case),),
+        harness=record.harness,
+        model_digest=case.artifact.model.digest,
+        toolchain_fingerprint=record.toolchain.fingerprint,
+        build=case.artifact.facts,
+        logits_sha256=case.replicates[0].logits_sha256,
+        token_ids=case.replicates[0].token_ids,
+    )
+    return msgspec.structs.replace(reference, **changes)
+
+
+def make_verdicts(
+    key: str, old: CaseResult | None, new: CaseResult | None, tolerances: Mapping[str, float]
+) -> list[Verdict]:
+    """Verdicts on a case by the medians alone: what pages and texts show needs no statistics."""
+    if new is None:
+        return [missing(key, "case_vanished", "the record does not have this case")]
+    if new.failure:
+        return [broken(key, new.failure)]
+    if old is None or not old.replicates:
+        return [missing(key, "no_reference", "the baseline has no reference for this case")]
+    return [
+        make_verdict(key, metric, old.values(metric), new.values(metric), tolerances[metric]) for metric in tolerances
+    ]
+
+
+def make_verdict(
+    key: str, metric: str, old: Sequence[float], new: Sequence[float], tolerance: float, **changes: Any
+) -> Verdict:
+    """A verdict by the medians alone."""
+    before, after = spread(old), spread(new)
+    ratio = after.median / before.median
+    loss = 1 - ratio if METRICS[metric].better is Direction.HIGHER else 1 - 1 / ratio
+    outcome, reason = (
+        ("regressed", "slower_than_tolerance")
+        if loss > tolerance
+        else ("improved", "faster_than_tolerance")
+        if loss < -tolerance
+        else ("pass", "within_tolerance")
+    )
+    verdict = Verdict(
+        case=key,
+        outcome=outcome,  # type: ignore[arg-type]
+        reason=reason,  # type: ignore[arg-type]
+        text=f"{METRICS[metric].label.lower()}: loss {loss:.1%}, tolerance {tolerance:.1%}",
+        metric=metric,
+        baseline=before,
+        candidate=after,
+        loss=loss,
+        tolerance=tolerance,
+    )
+    return msgspec.structs.replace(verdict, **changes)
 
 
 def make_report(
@@ -182,8 +239,11 @@ def make_report(
 ) -> CheckReport:
     """The report of comparing two records over the reference's cases, or one of those verdicts."""
     if verdicts is None:
-        pairs = ((case.key, make_reference(reference, case.key)) for case in reference.cases)
-        verdicts = [each for key, old in pairs for each in judge_case(key, old, record.case(key), tolerances)]
+        verdicts = [
+            verdict
+            for case in reference.cases
+            for verdict in make_verdicts(case.key, case, record.case(case.key), tolerances)
+        ]
     return CheckReport(
         schema=REPORT_SCHEMA,
         record=record.id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from regress.workspace import open_workspace, read_text, shown
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from regress.record import Record
     from regress.workspace import Workspace
@@ -28,7 +30,7 @@ def check(args: argparse.Namespace) -> int:
         from regress.commands.measuring import check_now  # noqa: PLC0415  # judging a record starts nothing
 
         return check_now(args, workspace)
-    measuring = {"toolchain", "prompt", "new_tokens", "replicates", "flag"}
+    measuring = {"toolchain", "prompt", "new_tokens", "budget", "flag", "rebuild"}
     given = sorted(option for option in measuring if getattr(args, option))
     if given:
         raise UsageError(f"check: --{given[0].replace('_', '-')} is for measuring, --record judges what was measured")
@@ -39,8 +41,8 @@ def check(args: argparse.Namespace) -> int:
 
 
 def baseline(args: argparse.Namespace) -> int:
-    """`regress baseline`: writes recorded runs into a baseline file as its references."""
-    from regress.baseline import with_references  # noqa: PLC0415
+    """`regress baseline`: writes recorded runs into a baseline file as its references, or proposes the change."""
+    from regress.proposal import Why, diff, with_references  # noqa: PLC0415
 
     workspace = open_workspace(args)
     target = workspace.baseline_path
@@ -49,17 +51,45 @@ def baseline(args: argparse.Namespace) -> int:
             "baseline: the embedded baseline is not to be changed", hint="name a file with --baseline FILE"
         )
     template = target if target.exists() else workspace.config_path.parent / workspace.config.run.baseline
-    records = [history.load(Path(path)) for path in args.record] or [_newest(workspace, template)]
-    runner = None if target.exists() else target.stem
-    text = with_references(read_text(template), shown(template), records, runner=runner)
+    before = read_text(template)
+    records = [history.load(Path(path)) for path in args.record] or _newest(workspace, template)
+    why = Why(
+        written_on=datetime.now(timezone.utc).date(),
+        reason=args.reason or _first_reason(before, target),
+        runner=None if target.exists() else target.stem,
+    )
+    text = with_references(before, shown(template), records, why)
+    _warn_of_one_day(records)
+    if args.action == "propose":
+        sys.stdout.write(diff(before if target.exists() else "", text, shown(target)))
+        return errors.EXIT_PASS
     history.write(target, text.encode())
     say(f"{shown(target)}: references of {records[0].toolchain.name} from {', '.join(r.id for r in records)}")
     return errors.EXIT_PASS
 
 
-def _newest(workspace: Workspace, template: Path) -> Record:
-    """The newest record of the baseline's runner and toolchain that measured all it was asked for."""
+def _first_reason(before: str, target: Path) -> str:
+    """What a first reference says of itself; a reference that is replaced wants a reason from whoever replaces it."""
     from regress.baseline import parse_baseline  # noqa: PLC0415
+
+    if target.exists() and any(case.reference for case in parse_baseline(before, shown(target)).cases):
+        raise UsageError(
+            f"baseline: {shown(target)} has references already",
+            hint="say why they are replaced: --reason 'TVM 0.27 is the release we ship'",
+        )
+    return "first references of this machine"
+
+
+def _warn_of_one_day(records: Sequence[Record]) -> None:
+    days = {record.recorded_at.astimezone(timezone.utc).date() for record in records}
+    if len(days) == 1:
+        say(f"regress: warning: all runs are of {days.pop()}: how one day differs from the next is not known")
+
+
+def _newest(workspace: Workspace, template: Path) -> list[Record]:
+    """The newest records of the baseline's runner and toolchain, on the machine of the newest one, that are whole."""
+    from regress.baseline import parse_baseline  # noqa: PLC0415
+    from regress.proposal import FEWEST_SESSIONS  # noqa: PLC0415
 
     wanted = parse_baseline(read_text(template), shown(template))
     found = [
@@ -74,4 +104,14 @@ def _newest(workspace: Workspace, template: Path) -> Record:
             f"{workspace.history}: no record of {wanted.toolchain} by runner '{wanted.runner}'",
             hint=f"measure one: regress bench --toolchain {wanted.toolchain}",
         )
-    return found[-1]
+    last = found[-1]
+    alike = [record for record in found if _alike(record, last)]
+    return alike[-FEWEST_SESSIONS:]
+
+
+def _alike(record: Record, other: Record) -> bool:
+    return (record.environment.fingerprint, record.harness, record.toolchain.fingerprint) == (
+        other.environment.fingerprint,
+        other.harness,
+        other.toolchain.fingerprint,
+    )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import platform
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regress import errors, pipeline
 from regress.bench import harness_digest, parse_prompts
-from regress.check import check
+from regress.campaign import Side
+from regress.check import judge_builds
 from regress.errors import ConfigError, UsageError
-from regress.pipeline import Job
+from regress.job import Job
 from regress.progress import Reporter
+from regress.proposal import FEWEST_RUNS, FEWEST_SESSIONS
 from regress.record import encode
 from regress.report.machine import report_json
 from regress.report.text import averages_text, failure_hint, report_text
@@ -29,17 +30,20 @@ if TYPE_CHECKING:
     from regress.workspace import Workspace
 
 
+_RUNS_EACH = -(-FEWEST_RUNS // FEWEST_SESSIONS) + 1
+"""Replicates of each recorded run that a reference is made of: together more than the fewest."""
+
+
 def run(args: argparse.Namespace) -> int:
     """`regress run`: all of it. The last toolchain is the candidate."""
     workspace = open_workspace(args)
-    job = _job(workspace, args)
-    names = _with_reference(job, list(args.toolchain or workspace.config.run.toolchains))
-    records, paths = _measure_and_save(job, names)
-    report = pipeline.judged(job, records[-1], records[:-1])
-    pipeline.save_report(report, paths[-1])
+    job = job_of(workspace, args)
+    names = list(args.toolchain or workspace.config.run.toolchains)
+    names, beside = _with_reference(job, names)
+    records, report = _judge_and_save(job, names, beside)
     _print_report(report, records[-1], as_json=args.json)
-    if not job.baseline.holds_for(records[-1].environment, records[-1].harness):
-        _explain_own_baseline(workspace, job, records, paths)
+    if beside is not None and not job.baseline.holds_for(records[-1].environment, records[-1].harness):
+        _explain_own_baseline(workspace, job, records)
     published = args.no_site or _publish(workspace, job)
     if args.exit_zero or report.exit_code == errors.EXIT_PASS:
         return errors.EXIT_PASS if published else errors.EXIT_HISTORY
@@ -60,34 +64,38 @@ def _publish(workspace: Workspace, job: Job) -> bool:
 
 
 def check_now(args: argparse.Namespace, workspace: Workspace) -> int:
-    """`regress check` without a record: measures one toolchain and judges it by the stored references."""
-    job = _job(workspace, args)
-    name = args.toolchain or workspace.config.run.toolchains[-1]
-    records, paths = _measure_and_save(job, [name])
-    report = check(records[0], job.baseline, job.baseline_name)
-    pipeline.save_report(report, paths[0])
-    _print_report(report, records[0], as_json=args.json)
+    """`regress check` without a record: measures one toolchain and judges it by the stored references.
+
+    Where the sessions of those differ too much, the reference's own artifact is measured beside it.
+    """
+    job = job_of(workspace, args)
+    names, beside = [args.toolchain or workspace.config.run.toolchains[-1]], None
+    if _holds_here(job, names[0]) and pipeline.sessions_differ(job):
+        job.reporter.note(
+            f"{workspace.baseline_name}: its sessions differ, so its own artifact is measured side by side"
+        )
+        names, beside = [job.baseline.toolchain, *names], 0
+    records, report = _judge_and_save(job, names, beside)
+    _print_report(report, records[-1], as_json=args.json)
     return errors.EXIT_PASS if args.exit_zero else report.exit_code
 
 
 def compare(args: argparse.Namespace) -> int:
-    """`regress compare OLD NEW`: two toolchains measured alternately on this machine, judged by the ratio."""
+    """`regress compare OLD NEW`: two toolchains measured in alternating blocks on this machine."""
     if args.old == args.new:
         raise UsageError(f"compare: '{args.old}' is given twice")
     workspace = open_workspace(args)
-    job = _job(workspace, args)
-    (old, new), paths = _measure_and_save(job, [args.old, args.new])
-    report = check(new, job.baseline, job.baseline_name, old)
-    pipeline.save_report(report, paths[1])
-    _print_report(report, new, as_json=args.json)
+    records, report = _judge_and_save(job_of(workspace, args), [args.old, args.new], 0)
+    _print_report(report, records[-1], as_json=args.json)
     return errors.EXIT_PASS if args.exit_zero else report.exit_code
 
 
 def bench(args: argparse.Namespace) -> int:
     """`regress bench`: measures one toolchain and records it; no verdict."""
     workspace = open_workspace(args)
-    job = _job(workspace, args)
-    records, paths = _measure_and_save(job, [args.toolchain or workspace.config.run.toolchains[-1]])
+    job = job_of(workspace, args)
+    records = pipeline.measure(job, [args.toolchain or workspace.config.run.toolchains[-1]])
+    paths = pipeline.save(job, records)
     if args.json:
         sys.stdout.write(encode(records[0]).decode())
     else:
@@ -96,14 +104,21 @@ def bench(args: argparse.Namespace) -> int:
 
 
 def build(args: argparse.Namespace) -> int:
-    """`regress build`: builds every case's artifact; a build that breaks goes into the history."""
+    """`regress build`: builds every case's artifact; a build that breaks goes into the history.
+
+    With `--check` the build is judged by what needs no device.
+    """
     workspace = open_workspace(args)
-    job = _job(workspace, args)
+    job = job_of(workspace, args)
     record = pipeline.measure(job, [args.toolchain or workspace.config.run.toolchains[-1]], replicates=0)[0]
     failures = [(case.key, case.failure) for case in record.cases if case.failure]
     if failures:
         path = pipeline.save(job, [record])[0]
         job.reporter.note(f"recorded as {path}")
+    if args.check:
+        report = judge_builds(record, job.baseline, job.baseline_name)
+        _print_report(report, record, as_json=args.json)
+        return report.exit_code
     if args.json:
         sys.stdout.write(encode(record).decode())
     else:
@@ -112,13 +127,23 @@ def build(args: argparse.Namespace) -> int:
     return _failure_code(record)
 
 
-def _measure_and_save(job: Job, names: Sequence[str]) -> tuple[list[Record], list[Path]]:
-    records = pipeline.measure(job, names)
-    return records, pipeline.save(job, records)
+def _judge_and_save(job: Job, names: Sequence[str], beside: int | None) -> tuple[list[Record], CheckReport]:
+    """Measures until the last toolchain is judged; its report lies beside its record in the history."""
+    records, report = pipeline.measure_and_judge(job, [Side(toolchain=name) for name in names], beside)
+    paths = pipeline.save(job, records)
+    pipeline.save_report(report, paths[-1])
+    return records, report
 
 
-def _job(workspace: Workspace, args: argparse.Namespace) -> Job:
-    baseline = workspace.baseline()
+def job_of(workspace: Workspace, args: argparse.Namespace, baseline: Baseline | None = None) -> Job:
+    """What a command line asks to measure.
+
+    Args:
+        workspace: Where.
+        args: Its arguments.
+        baseline: The cases; those of the workspace's baseline file where `None`.
+    """
+    baseline = baseline or workspace.baseline()
     prompts = _prompts(args)
     return Job(
         config=workspace.config,
@@ -129,11 +154,12 @@ def _job(workspace: Workspace, args: argparse.Namespace) -> Job:
         reporter=Reporter(),
         flags=_flags(args.flag),
         prompts=prompts,
+        rebuild=args.rebuild,
     )
 
 
 def _adjusted(baseline: Baseline, args: argparse.Namespace, prompt_tokens: int | None) -> Baseline:
-    """The baseline with what the command line sets instead: replicates, and the workload of a prompt file."""
+    """The baseline with what the command line sets instead: replicates, budget, and the workload of a prompt file."""
     import msgspec  # noqa: PLC0415
 
     changes: dict[str, int] = {}
@@ -141,9 +167,11 @@ def _adjusted(baseline: Baseline, args: argparse.Namespace, prompt_tokens: int |
         changes["prompt_tokens"] = prompt_tokens
     if args.new_tokens is not None:
         changes["new_tokens"] = args.new_tokens
-    if args.replicates is not None:
+    if getattr(args, "replicates", None) is not None:
         measure = msgspec.structs.replace(baseline.measure, replicates=args.replicates)
         baseline = msgspec.structs.replace(baseline, measure=measure)
+    if getattr(args, "budget", None) is not None:
+        baseline = msgspec.structs.replace(baseline, check=msgspec.structs.replace(baseline.check, budget=args.budget))
     if not changes:
         return baseline
     cases = {case.key: case for case in (msgspec.structs.replace(case, **changes) for case in baseline.cases)}
@@ -170,12 +198,24 @@ def _flags(given: Sequence[str]) -> dict[str, str]:
     return flags
 
 
-def _with_reference(job: Job, names: list[str]) -> list[str]:
-    """The toolchains to measure: with the baseline's own in front where its stored references do not hold here."""
-    python = job.config.toolchain(names[-1]).python or platform.python_version()
-    if job.baseline.holds_for(job.machine(python), harness_digest()) or job.baseline.toolchain in names:
-        return names
-    return [job.baseline.toolchain, *names]
+def _with_reference(job: Job, names: list[str]) -> tuple[list[str], int | None]:
+    """The toolchains to measure, and which of them the candidate is measured side by side with, if any.
+
+    The baseline's own is put in front where its stored references cannot be used here and it is not among them.
+    """
+    if not pipeline.needs_reference(job, _python_of(job, names[-1])):
+        return names, None
+    if job.baseline.toolchain not in names[:-1]:
+        names = [job.baseline.toolchain, *names]
+    return names, names.index(job.baseline.toolchain)
+
+
+def _holds_here(job: Job, name: str) -> bool:
+    return job.baseline.holds_for(job.machine(_python_of(job, name)), harness_digest())
+
+
+def _python_of(job: Job, name: str) -> str:
+    return job.config.toolchain(name).python or platform.python_version()
 
 
 def _print_report(report: CheckReport, record: Record, *, as_json: bool) -> None:
@@ -204,15 +244,16 @@ def _print_failure(record: Record, failure: Failure, cases: str) -> None:
         sys.stderr.write(f"  log:\n    {indented}\n")
 
 
-def _explain_own_baseline(workspace: Workspace, job: Job, records: Sequence[Record], paths: Sequence[Path]) -> None:
+def _explain_own_baseline(workspace: Workspace, job: Job, records: Sequence[Record]) -> None:
     """Says how this machine gets a baseline of its own, where a whole record of the reference toolchain was taken."""
-    for record, path in zip(records, paths, strict=True):
-        whole = all(case.replicates for case in record.cases)
-        if record.toolchain.name == job.baseline.toolchain and whole:
-            job.reporter.note(
-                f"\n{workspace.baseline_name} does not describe this machine. To store its own baseline:\n"
-                f"  regress baseline --baseline baselines/NAME.toml --record {shlex.quote(str(path))}"
-            )
+    name = job.baseline.toolchain
+    if any(record.toolchain.name == name and all(case.replicates for case in record.cases) for record in records):
+        job.reporter.note(
+            f"\n{workspace.baseline_name} does not describe this machine. To store its own baseline, "
+            f"measure {FEWEST_SESSIONS} times, on different days if you can, and keep it:\n"
+            f"  regress bench --toolchain {name} --replicates {_RUNS_EACH}\n"
+            "  regress baseline --baseline baselines/NAME.toml"
+        )
 
 
 def _artifacts_text(record: Record, workspace: Workspace) -> str:

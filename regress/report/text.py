@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _AGAINST = {
     "stored": "the stored reference of {reference} in {baseline}",
-    "measured": "{reference}, measured beside it: {baseline} does not describe this machine",
+    "measured": "{reference}, measured side by side with it on this machine",
 }
 
 
@@ -38,7 +38,8 @@ def _verdict_line(verdict: Verdict) -> str:
     if verdict.metric is None or verdict.baseline is None or verdict.candidate is None:
         return f"  {verdict.outcome:<12} {verdict.text}"
     unit = METRICS[verdict.metric].unit
-    return f"  {verdict.outcome:<12} {verdict.text}: {_spread(verdict.baseline)} -> {_spread(verdict.candidate)} {unit}"
+    rates = f"{_spread(verdict.baseline)} -> {_spread(verdict.candidate)} {unit}"
+    return f"  {verdict.outcome:<12} {verdict.text}\n{'':15}{rates}"
 
 
 def _spread(spread: Spread) -> str:

@@ -143,8 +143,14 @@ def timed_pass(model: VmModel, prompt: Sequence[Tokens], steps: Sequence[Tokens]
 
 
 def _choose(logits: Any, token_ids: list[int], digest: Any) -> int:  # noqa: ANN401
-    """The greedy token, noted together with the logits' bytes."""
+    """The greedy token, noted together with the logits' bytes.
+
+    Raises:
+        ValueError: A logit is no finite number: such a model may be fast, but it answers nothing.
+    """
     values = logits_of(logits)
+    if not np.isfinite(values).all():
+        raise ValueError(f"the logits of token {len(token_ids)} are not finite")
     digest.update(values.tobytes())
     token_ids.append(int(values.argmax()))
     return token_ids[-1]

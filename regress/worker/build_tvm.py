@@ -67,7 +67,7 @@ def main(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
         cuda_toolkit.provide(output.parent)
     channel.progress("compile")
     with target:
-        model = LlamaForCausalLM(config, quantization, target)
+        model = LlamaForCausalLM(config, quantization, target, extra_work=int(flags["extra_work"]))
         module, params = model.export_tvm(spec=model.spec())
         metadata = _metadata(config, quantization, limits, params)
         library = compile_module(module, target, metadata, limits, flags)

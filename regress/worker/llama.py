@@ -7,7 +7,7 @@ optional bias of queries, keys and values (Qwen2), optional tied embeddings.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tvm import relax, te, tirx
 from tvm.relax.frontend import nn
@@ -204,10 +204,12 @@ class LlamaForCausalLM(nn.Module):
         config: Its shape.
         quantization: How its weights are stored.
         target: What it is compiled for; the KV cache picks its attention kernels by it.
+        extra_work: Multiply-adds per hidden value that each decode step does for nothing.
     """
 
-    def __init__(self, config: LlamaConfig, quantization: Quantization, target: Target) -> None:
+    def __init__(self, config: LlamaConfig, quantization: Quantization, target: Target, *, extra_work: int = 0) -> None:
         super().__init__()
+        self.extra_work = extra_work
         layers = Layers(quantization)
         self.config, self.dtype, self.target = config, quantization.dtype, target
         self.model = LlamaModel(config, layers)
@@ -230,7 +232,8 @@ class LlamaForCausalLM(nn.Module):
 
     def decode(self, input_embed: nn.Tensor, paged_kv_cache: PagedKVCache) -> tuple[nn.Tensor, PagedKVCache]:
         """Logits `(1, 1, vocab_size)` float32 after one more token `(1, 1, hidden_size)`."""
-        return self._logits(self.model(input_embed, paged_kv_cache)), paged_kv_cache
+        hidden = self._slowed(input_embed) if self.extra_work else input_embed
+        return self._logits(self.model(hidden, paged_kv_cache)), paged_kv_cache
 
     def create_tir_paged_kv_cache(
         self,
@@ -296,6 +299,26 @@ class LlamaForCausalLM(nn.Module):
             KV_CACHE_FUNCTION: {**dict.fromkeys(sizes, int), "$": plain},
         }
         return nn.spec.ModuleSpec.from_raw(functions, self)
+
+    def _slowed(self, hidden: nn.Tensor) -> nn.Tensor:
+        """The same values, after work that adds less to them than their last bit: slower, and right."""
+
+        def busy(hidden: te.Tensor) -> te.Tensor:
+            width = hidden.shape[2]
+            step = te.reduce_axis((0, self.extra_work), name="step")
+
+            def term(b: tirx.Var, t: tirx.Var, i: tirx.Var) -> Any:  # noqa: ANN401
+                value = hidden[b, t, tirx.floormod(i + step, width)].astype("float32")
+                return te.sum(value * tirx.const(1e-30, "float32"), axis=step)
+
+            nothing = te.compute(hidden.shape, term, name="busy")
+            return te.compute(
+                hidden.shape,
+                lambda b, t, i: (hidden[b, t, i].astype("float32") + nothing[b, t, i]).astype(hidden.dtype),
+                name="slowed",
+            )
+
+        return op.tensor_expr_op(busy, "extra_work", args=[hidden])
 
     def _logits(self, hidden: nn.Tensor) -> nn.Tensor:
         logits = self.model.embed_tokens.logits(hidden) if self.config.tie_word_embeddings else self.lm_head(hidden)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from integration.workshop import FLAGS, LATEST, Artifact, Workshop
+from integration.workshop import LATEST, Artifact, Workshop
 
 from regress import supervisor
 from regress.config import ToolchainSpec
+from regress.recipe import FLAGS
 from regress.record import Failure
 from regress.supervisor import Launch, run_worker, worker_environment
 

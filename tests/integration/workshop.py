@@ -15,6 +15,7 @@ from integration.reference_llama import Reference
 
 from regress import model, process, toolchain
 from regress.config import parse_config
+from regress.recipe import FLAGS
 from regress.record import Failure
 from regress.supervisor import WORKERS, Launch, run_worker, worker_environment
 
@@ -45,8 +46,6 @@ NVRTC_PACKAGES = (
     "nvidia-cuda-crt==13.0.*",
 )
 """NVIDIA's compiler and headers as packages: with them TVM compiles CUDA on a machine without a GPU or a toolkit."""
-
-FLAGS = {"schedule": "tuned", "context_window_size": "0", "prefill_chunk_size": "4096", "cuda_graph": "0"}
 
 STEPS = {1: 3, 2: 0, 6: 1, 7: 12, 15: 1, 16: 2, 17: 17, 32: 1, 33: 2, 130: 20}
 """Prompt lengths to the decode steps behind them.

@@ -1,16 +1,15 @@
-"""Baseline files: cases, tolerances, references, and how a recorded run becomes one."""
+"""Baseline files: cases, tolerances and references."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
-from factories import make_artifact, make_case, make_environment, make_record, sha
+from factories import make_environment, sha
 
-from regress.baseline import parse_baseline, with_references
+from regress.baseline import parse_baseline
 from regress.errors import ConfigError
-from regress.recipe import FLAGS
 
 TEXT = """\
 # the nightly cases
@@ -98,69 +97,103 @@ def test_a_case_that_stands_twice_is_refused() -> None:
         parse_baseline(TEXT + "\n" + case, "b.toml")
 
 
-def test_references_are_written_and_comments_stay() -> None:
-    """The written file reads back as the record's values, for the record's machine and harness."""
-    record = make_record(*(make_case(key) for key in KEYS), toolchain="tvm-0.27.0")
-    text = with_references(TEXT, "b.toml", [record])
-    assert "# the nightly cases" in text
-    assert "# of the median" in text
-    assert '"synthetic:llama-mini"   # small' in text
-    baseline = parse_baseline(text, "b.toml")
-    assert baseline.toolchain == "tvm-0.27.0"
-    reference = baseline.references()[KEYS[0]]
-    assert reference.values["decode_tokens_per_s"] == (50.0, 49.5, 50.5)
-    assert reference.token_ids == (1, 2, 3)
-    assert baseline.environment == record.environment
-    assert baseline.holds_for(record.environment, record.harness)
-    assert not baseline.holds_for(make_environment(fingerprint=sha("another")), record.harness)
-    assert not baseline.holds_for(record.environment, sha("another"))
+REFERENCE = """
+[cases.reference]
+toolchain = "tvm-0.26.0"
+toolchain_fingerprint = "{sha}"
+artifact = "{sha}"
+harness = "{sha}"
+model_digest = "{sha}"
+written_on = 2026-10-03
+reason = "first"
+[[cases.reference.sessions]]
+record = "r1"
+recorded_at = 2026-10-03T12:00:00Z
+[cases.reference.sessions.values]
+decode_tokens_per_s = [50.0, 49.5]
+""".replace("{sha}", sha("x"))
+EPOCH = '[[epochs]]\nsince = 2026-10-03T12:00:00Z\nreason = "x"\ncases = ["othr"]\n'
+ARTIFACT = f"""
+[artifacts.{sha("x")}]
+model_lib_bytes = 1
+model_lib_sha256 = "{sha("x")}"
+param_bytes = 1
+bits_per_param = 4.5
+planned_memory_bytes = {{}}
+kv_cache = "create_tir_paged_kv_cache"
+kernels = {{}}
+"""
 
 
-def test_writing_twice_gives_the_same_file() -> None:
-    """References are replaced, not piled up."""
-    record = make_record(*(make_case(key) for key in KEYS))
-    once = with_references(TEXT, "b.toml", [record])
-    assert with_references(once, "b.toml", [record]) == once
+def test_a_reference_and_its_artifact_are_read() -> None:
+    """Sessions with their replicates, and the build they are of."""
+    reference = parse_baseline(TEXT + REFERENCE + ARTIFACT, "b.toml").references()[KEYS[1]]
+    assert reference.form == "two_sample"
+    assert reference.values("decode_tokens_per_s") == [(50.0, 49.5)]
+    assert reference.build is not None
+    assert reference.build.bits_per_param == 4.5
 
 
-def test_several_records_are_taken_together() -> None:
-    """Replicates of two runs are six values; one run given twice is one run."""
-    record = make_record(*(make_case(key) for key in KEYS))
-    other = make_record(*(make_case(key) for key in KEYS), id="another")
-    baseline = parse_baseline(with_references(TEXT, "b.toml", [record, other, record]), "b.toml")
-    assert len(baseline.references()[KEYS[0]].values["decode_tokens_per_s"]) == 6
-
-
-def test_a_record_that_lacks_a_case_is_refused() -> None:
-    """A baseline is written whole or not at all."""
-    with pytest.raises(ConfigError, match=r"b.toml: no replicates of 'other/q4f32_1/cuda-sm_87/p64\+16'"):
-        with_references(TEXT, "b.toml", [make_record(make_case(KEYS[0]))])
-
-
-def test_a_run_of_another_build_is_no_reference() -> None:
-    """A deliberately slow library would make every loss a gain."""
-    slow = make_artifact(KEYS[0], flags={**FLAGS, "schedule": "none"})
-    record = make_record(make_case(KEYS[0], artifact=slow), make_case(KEYS[1]))
-    with pytest.raises(ConfigError, match="was measured with schedule=none, the case says tuned"):
-        with_references(TEXT, "b.toml", [record])
-
-
-def test_a_runner_that_no_baseline_may_have_is_not_written() -> None:
-    """What is written can be read."""
-    record = make_record(*(make_case(key) for key in KEYS))
-    with pytest.raises(ConfigError, match="runner: Expected `str` matching regex"):
-        with_references(TEXT, "b.toml", [record], runner="my machine")
+def test_a_published_rate_is_a_reference_without_runs() -> None:
+    """Until somebody stores runs of this very machine."""
+    published = """
+[cases.published]
+source = "a forum post"
+device = "Orin"
+values = { decode_tokens_per_s = 46.9 }
+"""
+    reference = parse_baseline(TEXT + published, "b.toml").references()[KEYS[1]]
+    assert (reference.form, reference.name, reference.device) == ("one_sample", "a forum post", "Orin")
+    assert reference.values("decode_tokens_per_s") == [(46.9,)]
+    both = parse_baseline(TEXT + published + REFERENCE + ARTIFACT, "b.toml")
+    assert both.references()[KEYS[1]].form == "two_sample"
 
 
 @pytest.mark.parametrize(
-    ("change", "what"),
+    ("extra", "message"),
     [
-        ({"environment": make_environment(fingerprint=sha("another"))}, "machine"),
-        ({"harness": sha("another")}, "harness"),
+        (REFERENCE, r"cases\[1\].reference.artifact: no such digest under \[artifacts\]"),
+        (REFERENCE.replace("[50.0, 49.5]", "[]") + ARTIFACT, "Expected `array` of length >= 1"),
+        (REFERENCE.replace("49.5", "-1.0") + ARTIFACT, r"Expected `float` > 0"),
+        (REFERENCE.replace("49.5", "nan") + ARTIFACT, r"Expected `float` > 0|Expected `float` <= "),
+        (REFERENCE.replace("49.5", "inf") + ARTIFACT, r"Expected `float` <= "),
+        (REFERENCE.replace('"first"', '""') + ARTIFACT, "reason: Expected `str` of length >= 1"),
+        (REFERENCE.replace("decode_tokens", "decode_token") + ARTIFACT, r"sessions\[0\].values.*unknown metric"),
+        (
+            REFERENCE + REFERENCE[REFERENCE.index("[[") :] + ARTIFACT,
+            r"cases\[1\].reference.sessions: the record r1 stands twice",
+        ),
+        ("[check]\nbudget = 2\n", "check.budget: Expected `int` >= 3"),
+        ("[check]\nbudgets = 8\n", "check.budgets: unknown key; did you mean 'budget'"),
+        ("[gates]\nbits = 0.1\n", "gates.bits: unknown gate; did you mean 'bits_per_param'"),
+        (
+            '[[epochs]]\nsince = 2026-10-03T12:00:00Z\nreason = "x"\ncases = ["othr"]\n',
+            r"epochs\[0\].cases: no case 'othr'",
+        ),
     ],
 )
-def test_records_of_different_machines_are_not_mixed(change: dict[str, Any], what: str) -> None:
-    """What cannot be compared cannot be averaged."""
-    cases = [make_case(key) for key in KEYS]
-    with pytest.raises(ConfigError, match=f"are of different {what}s"):
-        with_references(TEXT, "b.toml", [make_record(*cases), make_record(*cases, id="other", **change)])
+def test_what_cannot_be_a_reference_is_an_error(extra: str, message: str) -> None:
+    """File and key, before anything is measured."""
+    with pytest.raises(ConfigError, match=message):
+        parse_baseline(TEXT + extra, "b.toml")
+
+
+def test_references_hold_for_one_machine_and_one_harness() -> None:
+    """Another machine, or another bench worker, and nothing can be compared."""
+    baseline = parse_baseline(TEXT + REFERENCE + ARTIFACT, "b.toml")
+    environment = make_environment()
+    assert not baseline.holds_for(environment, sha("x"))
+    here = msgspec.structs.replace(baseline, environment=environment)
+    assert here.holds_for(environment, sha("x"))
+    assert not here.holds_for(make_environment(fingerprint=sha("another")), sha("x"))
+    assert not here.holds_for(environment, sha("another"))
+
+
+def test_all_verdicts_of_a_run_share_the_chance_of_a_false_alarm() -> None:
+    """Two metrics of the first case and one of the second."""
+    baseline = parse_baseline(TEXT + "[check]\nbudget = 12\n", "b.toml")
+    parameters = baseline.parameters(baseline.cases[0])
+    assert {metric: (each.tolerance, each.budget, each.checks) for metric, each in parameters.items()} == {
+        "decode_tokens_per_s": (0.05, 12, 3),
+        "prefill_tokens_per_s": (0.15, 12, 3),
+    }

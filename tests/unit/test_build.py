@@ -26,7 +26,7 @@ def test_flags_are_completed_with_their_defaults() -> None:
     [
         ({"shedule": "none"}, "b.shedule: unknown build flag; did you mean 'schedule'?"),
         ({"schedule": "fast"}, "b.schedule: 'fast' is not one of tuned, none"),
-        ({"prefill_chunk_size": "-1"}, "b.prefill_chunk_size: '-1' is not a number of tokens"),
+        ({"prefill_chunk_size": "-1"}, "b.prefill_chunk_size: '-1' is not a whole number"),
         ({"prefill_chunk_size": "0"}, "b.prefill_chunk_size: 0 tokens at once are none"),
     ],
 )

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+import numpy as np
 import pytest
-from factories import make_artifact, make_broken, make_case, make_environment, make_record, sha
+from factories import NOON, make_artifact, make_broken, make_case, make_environment, make_record, make_replicate, sha
 
-from regress.baseline import Baseline, parse_baseline, with_references
-from regress.check import check
+from regress.baseline import Baseline, Published, parse_baseline
+from regress.check import check, judge_builds
+from regress.proposal import Why, with_references
 from regress.record import Model
+from regress.verdict import Agreement
 
 if TYPE_CHECKING:
-    from regress.record import CaseResult
+    from collections.abc import Sequence
+
+    from regress.record import CaseResult, Record
+    from regress.verdict import CheckReport
 
 KEYS = ("llama-mini/q4f32_1/llvm/p16+128", "llama-mini/q4f32_1/llvm/p64+16")
 CASE = """
@@ -24,39 +32,75 @@ prompt_tokens = {}
 new_tokens = {}
 """
 TEXT = 'runner = "cpu"\ntoolchain = "tvm-0.26.0"\n' + CASE.format(16, 128) + CASE.format(64, 16)
+SPREAD = np.exp(np.array([-0.003, 0.002, 0.001, -0.001, 0.003, -0.002, 0.0015, -0.0025]))
 
 
-def cases(**changes: Any) -> list[CaseResult]:  # noqa: ANN401  # whatever a case can have
-    return [make_case(key, **changes) for key in KEYS]
+def case(key: str, *, count: int = 6, prefill: float = 1000.0, decode: float = 50.0, **changes: Any) -> CaseResult:  # noqa: ANN401
+    """A case measured at those rates, its replicates .2 % apart."""
+    spread = SPREAD[:count]
+    return make_case(key, prefill=(prefill * spread).tolist(), decode=(decode * spread[::-1]).tolist(), **changes)
 
 
-def baseline_of(*, stored: bool = True) -> Baseline:
-    text = with_references(TEXT, "b.toml", [make_record(*cases())]) if stored else TEXT
-    return parse_baseline(text, "b.toml")
+def cases(**changes: Any) -> list[CaseResult]:  # noqa: ANN401
+    return [case(key, **changes) for key in KEYS]
+
+
+def baseline_of(records: Sequence[Record] | None = None) -> Baseline:
+    """References from three days."""
+    records = records or [
+        make_record(*cases(count=4), at=NOON + timedelta(days=number), id=f"r{number}") for number in range(3)
+    ]
+    why = Why(written_on=date(2026, 10, 3), reason="first")
+    return parse_baseline(with_references(TEXT, "b.toml", records, why), "b.toml")
+
+
+def outcomes(report: CheckReport) -> list[tuple[str, str]]:
+    return [(verdict.outcome, verdict.reason) for verdict in report.verdicts]
 
 
 def test_an_unchanged_record_passes() -> None:
-    """All cases, all metrics, against the stored reference."""
+    """All cases: the build, the answers, and all metrics against the stored reference."""
     report = check(make_record(*cases()), baseline_of(), "b.toml")
-    assert [verdict.outcome for verdict in report.verdicts] == ["pass"] * 4
+    one_case = [
+        ("pass", "same_build"),
+        ("pass", "same_answers"),
+        ("pass", "within_tolerance"),
+        ("pass", "within_tolerance"),
+    ]
+    assert outcomes(report) == one_case * 2
     assert (report.exit_code, report.against, report.reference_toolchain) == (0, "stored", "tvm-0.26.0")
 
 
 def test_a_slower_record_fails() -> None:
-    """Decode at 40 where 50 is stored."""
-    record = make_record(*cases(replicates=make_case(decode=(40.0,) * 3).replicates))
+    """Decode at 40 where 50 is stored, with another toolchain; prefill is as it was."""
+    record = make_record(*cases(decode=40.0), toolchain="tvm-0.27.0")
     report = check(record, baseline_of(), "b.toml")
     assert (report.outcome, report.exit_code) == ("regressed", 1)
-    assert report.verdicts[1].loss == pytest.approx(0.2)
+    assert [verdict.outcome for verdict in report.verdicts if verdict.metric] == ["pass", "regressed"] * 2
+    assert report.verdicts[3].loss == pytest.approx(0.2, abs=0.005)
 
 
-def test_another_machine_is_not_compared() -> None:
-    """However fast or slow it is: missing, with the reason."""
-    record = make_record(*cases(), environment=make_environment(fingerprint=sha("another"), device="Orin"))
+def test_what_is_not_decided_wants_more() -> None:
+    """Three slow replicates: three more to confirm; the other case is decided."""
+    record = make_record(case(KEYS[0], count=3, decode=40.0), case(KEYS[1], count=3), toolchain="tvm-0.27.0")
     report = check(record, baseline_of(), "b.toml")
-    assert {verdict.reason for verdict in report.verdicts} == {"other_environment"}
+    assert (report.wanted(KEYS[0]), report.wanted(KEYS[1])) == (3, 0)
     assert report.exit_code == 8
-    assert "Orin" in report.verdicts[0].text
+
+
+def test_another_machine_is_not_compared_but_its_build_is() -> None:
+    """However fast or slow it is: missing, with the reason. What needs no device is judged all the same."""
+    larger = make_artifact(KEYS[0], bits_per_param=8.0)
+    environment = make_environment(fingerprint=sha("another"), device="Orin")
+    record = make_record(case(KEYS[0], artifact=larger), case(KEYS[1]), environment=environment)
+    report = check(record, baseline_of(), "b.toml")
+    assert outcomes(report) == [
+        ("regressed", "more_bits_per_param"),
+        ("missing", "other_environment"),
+        ("pass", "same_build"),
+        ("missing", "other_environment"),
+    ]
+    assert "Orin" in report.verdicts[1].text
 
 
 def test_another_machine_is_compared_with_what_was_measured_beside_it() -> None:
@@ -65,19 +109,55 @@ def test_another_machine_is_compared_with_what_was_measured_beside_it() -> None:
     reference = make_record(*cases(), environment=environment)
     candidate = make_record(*cases(), toolchain="tvm-0.27.0", environment=environment)
     report = check(candidate, baseline_of(), "b.toml", reference)
-    assert (report.outcome, report.against, report.reference_record) == ("pass", "measured", reference.id)
+    assert (report.against, report.reference_record) == ("measured", reference.id)
+    # Every block shows the very same ratio: that is no measurement.
+    assert {verdict.reason for verdict in report.verdicts if verdict.metric} <= {"no_variance", "needs_more_replicates"}
+    slow = _reversed(cases(decode=40.0, count=8))
+    slower = make_record(*slow, toolchain="tvm-0.27.0", environment=environment)
+    report = check(slower, baseline_of(), "b.toml", make_record(*cases(count=8), environment=environment))
+    assert [verdict.outcome for verdict in report.verdicts if verdict.metric] == ["pass", "regressed"] * 2
+
+
+def _reversed(results: Sequence[CaseResult]) -> list[CaseResult]:
+    """The cases with their replicates' values in reversed order, at the moments as they were."""
+    return [
+        msgspec.structs.replace(
+            result,
+            replicates=tuple(
+                msgspec.structs.replace(replicate, started_at=other.started_at)
+                for replicate, other in zip(result.replicates[::-1], result.replicates, strict=True)
+            ),
+        )
+        for result in results
+    ]
+
+
+def test_a_machine_that_moved_is_told_from_code_that_moved() -> None:
+    """The reference's own build is 20 % off its stored runs: the verdict is about the runner."""
+    reference = make_record(*cases(decode=40.0, count=8))
+    candidate = make_record(*_reversed(cases(decode=40.0, count=8)), toolchain="tvm-0.27.0")
+    report = check(candidate, baseline_of(), "b.toml", reference)
+    speed = [(verdict.metric, verdict.outcome, verdict.reason) for verdict in report.verdicts if verdict.metric][:2]
+    assert speed == [
+        ("prefill_tokens_per_s", "pass", "within_tolerance"),
+        ("decode_tokens_per_s", "inconclusive", "runner_drifted"),
+    ]
+    assert "the reference's own build is 20.1% off its stored runs" in report.verdicts[3].text
+    steady = check(candidate, baseline_of(), "b.toml", make_record(*cases(count=8), toolchain="another"))
+    assert "runner_drifted" not in {verdict.reason for verdict in steady.verdicts}
 
 
 def test_another_harness_is_not_compared() -> None:
     """Rates of two bench workers are not rates of two toolchains."""
     report = check(make_record(*cases(), harness=sha("another")), baseline_of(), "b.toml")
-    assert {verdict.reason for verdict in report.verdicts} == {"other_harness"}
+    assert [verdict.reason for verdict in report.verdicts] == ["same_build", "other_harness"] * 2
 
 
 def test_a_baseline_without_references_judges_nothing() -> None:
     """No reference, no green."""
-    report = check(make_record(*cases()), baseline_of(stored=False), "b.toml")
+    report = check(make_record(*cases()), parse_baseline(TEXT, "b.toml"), "b.toml")
     assert {verdict.reason for verdict in report.verdicts} == {"no_reference"}
+    assert report.exit_code == 8
 
 
 def test_a_vanished_case_and_a_broken_one_are_said() -> None:
@@ -99,7 +179,55 @@ def test_a_broken_reference_gives_no_verdict_on_speed() -> None:
 def test_other_weights_under_the_same_name_are_not_compared() -> None:
     """A folder whose content changed, or a repository and a preset of one name."""
     artifact = make_artifact(KEYS[0], model=Model(source="path:m", name="m", digest=sha("another")))
-    record = make_record(make_case(KEYS[0], artifact=artifact), make_case(KEYS[1]))
+    record = make_record(case(KEYS[0], artifact=artifact), case(KEYS[1]))
     report = check(record, baseline_of(), "b.toml")
-    assert [verdict.reason for verdict in report.verdicts][:1] == ["other_model"]
+    assert [verdict.reason for verdict in report.verdicts][1] == "other_model"
     assert report.exit_code == 8
+
+
+def test_faster_with_other_answers_is_not_green() -> None:
+    """A build that skips work is fast: its tokens tell."""
+    other = [
+        msgspec.structs.replace(each, token_ids=(1, 2, 9), logits_sha256=sha("other"))
+        for each in case(KEYS[0], decode=80.0).replicates
+    ]
+    record = make_record(case(KEYS[0], replicates=tuple(other)), case(KEYS[1]), toolchain="tvm-0.27.0")
+    report = check(record, baseline_of(), "b.toml")
+    assert ("inconclusive", "other_answers") in outcomes(report)
+    assert ("improved", "faster_than_tolerance") in outcomes(report)
+    assert report.exit_code == 8
+    beside = make_record(*cases())
+    apart = {KEYS[0]: Agreement(positions=129, top1=0.4, kl_nats=1.5)}
+    assert ("regressed", "other_answers") in outcomes(check(record, baseline_of(), "b.toml", beside, apart))
+
+
+def test_a_published_rate_is_compared_on_its_device_alone() -> None:
+    """By the name of the device; nothing else of the machine is known."""
+    baseline = parse_baseline(TEXT, "b.toml")
+    published = Published(
+        source="a forum post", device="EPYC", values={"decode_tokens_per_s": 50.2, "prefill_tokens_per_s": 1000.0}
+    )
+    baseline = msgspec.structs.replace(
+        baseline, cases=tuple(msgspec.structs.replace(each, published=published) for each in baseline.cases)
+    )
+    report = check(make_record(*cases(count=3)), baseline, "b.toml")
+    assert outcomes(report) == [("pass", "within_tolerance")] * 4
+    elsewhere = make_environment(device="Orin", fingerprint=sha("another"))
+    report = check(make_record(*cases(count=3), environment=elsewhere), baseline, "b.toml")
+    assert {verdict.reason for verdict in report.verdicts} == {"other_environment"}
+
+
+def test_builds_are_judged_without_a_device() -> None:
+    """Artifacts alone; broken ones, vanished ones and ones that the baseline does not know are said."""
+    record = make_record(case(KEYS[0], replicates=()), make_broken(KEYS[1]))
+    report = judge_builds(record, baseline_of(), "b.toml")
+    assert outcomes(report) == [("pass", "same_build"), ("broken", "does_not_build")]
+    report = judge_builds(make_record(case(KEYS[0])), parse_baseline(TEXT, "b.toml"), "b.toml")
+    assert outcomes(report) == [("missing", "no_reference"), ("missing", "case_vanished")]
+
+
+def test_replicates_of_the_same_moment_are_not_judged() -> None:
+    """One run given twice would look like two that agree."""
+    twice = tuple(make_replicate(1000, rate) for rate in (50.0, 50.1, 49.9))
+    report = check(make_record(case(KEYS[0], replicates=twice), case(KEYS[1])), baseline_of(), "b.toml")
+    assert ("inconclusive", "duplicate_runs") in outcomes(report)

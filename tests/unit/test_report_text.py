@@ -21,8 +21,9 @@ def test_a_report_says_the_verdict_its_numbers_and_what_it_was_compared_with() -
     record, reference = make_record(make_case(decode=(40.0, 40.0, 50.0))), make_record()
     text = report_text(make_report(record, reference, against="stored"), record)
     assert "against the stored reference of tvm-0.26.0 in bench" in text
-    assert "regressed    decode rate 20.0% worse, tolerance 5.0%: 50.0 ±1.0% (n=3) -> 40.0 ±12.5% (n=3)" in text
-    assert "pass         prefill rate 0.0% better" in text
+    assert "regressed    decode rate: loss 20.0%, tolerance 5.0%\n" in text
+    assert "\n               50.0 ±1.0% (n=3) -> 40.0 ±12.5% (n=3) tokens/s\n" in text
+    assert "pass         prefill rate: loss 0.0%" in text
     assert "\nverdict: regressed\n" in text
     assert text.endswith("decode_rate 42.9 tokens/sec\n")  # 16 over the mean of .4, .4, .32 s
 

@@ -1,0 +1,105 @@
+"""The correctness gate: a build that answers otherwise is not green, however fast it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from regress.verdict import Agreement, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from regress.record import Replicate
+    from regress.verdict import Outcome, Reason, Reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What answers may differ by where both builds are at hand.
+
+    Attributes:
+        top1: Smallest share of positions at which both find the same token the likeliest.
+        kl_nats: Largest mean Kullback-Leibler divergence, in nats.
+    """
+
+    top1: float = 0.95
+    kl_nats: float = 0.01
+
+
+def judge_answers(
+    case: str, reference: Reference, candidate: Replicate, agreement: Agreement | None, limits: Limits
+) -> list[Verdict]:
+    """The verdict on the first prompt's greedy tokens and logits; empty where the reference's are not known.
+
+    Args:
+        case: Key of the case.
+        reference: With the tokens and the digest to compare with.
+        candidate: What the candidate answered.
+        agreement: How alike both builds answer, where both were at hand.
+        limits: What they may differ by.
+    """
+    if not reference.token_ids:
+        return []
+    if reference.logits_sha256 == candidate.logits_sha256:
+        return [_verdict(case, "pass", "same_answers", "the logits are the reference's, bit for bit")]
+    if agreement is not None:
+        return [_judge_agreement(case, agreement, limits)]
+    if reference.token_ids == candidate.token_ids:
+        text = f"the same {len(reference.token_ids)} greedy tokens, from logits that differ by rounding"
+        return [_verdict(case, "pass", "same_tokens", text)]
+    at = first_difference(reference.token_ids, candidate.token_ids)
+    text = f"the greedy tokens differ from the reference's from token {at} on; `regress compare` says by how much"
+    return [_verdict(case, "inconclusive", "other_answers", text)]
+
+
+def _judge_agreement(case: str, agreement: Agreement, limits: Limits) -> Verdict:
+    alike = agreement.top1 >= limits.top1 and agreement.kl_nats <= limits.kl_nats
+    outcome: Outcome = "pass" if alike else "regressed"
+    reason: Reason = "agreeing_answers" if alike else "other_answers"
+    text = (
+        f"top-1 agreement {agreement.top1:.1%} ({limits.top1:.1%} required), KL divergence {agreement.kl_nats:.2g} "
+        f"nats ({limits.kl_nats:g} allowed), over {agreement.positions} tokens"
+    )
+    return _verdict(case, outcome, reason, text, agreement)
+
+
+def _verdict(case: str, outcome: Outcome, reason: Reason, text: str, agreement: Agreement | None = None) -> Verdict:
+    return Verdict(case=case, outcome=outcome, reason=reason, text=f"answers: {text}", agreement=agreement)
+
+
+def first_difference(one: Sequence[int], other: Sequence[int]) -> int:
+    """Index of the first token that differs; the length of the shorter where it begins the other."""
+    shorter = min(len(one), len(other))
+    return next((index for index in range(shorter) if one[index] != other[index]), shorter)
+
+
+def agreement_of(reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> Agreement:
+    """How alike two builds answer.
+
+    Args:
+        reference: Logits after each of the same tokens, shape `(tokens, vocab_size)`.
+        candidate: The other build's, of the same shape.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if reference.shape != candidate.shape:
+        raise ValueError(f"logits of shape {candidate.shape} cannot be compared with {reference.shape}")
+    ours, theirs = _log_probabilities(candidate), _log_probabilities(reference)
+    divergence = (np.exp(theirs) * (theirs - ours)).sum(axis=1)
+    return Agreement(
+        positions=len(reference),
+        top1=float((reference.argmax(axis=1) == candidate.argmax(axis=1)).mean()),
+        kl_nats=max(float(divergence.mean()), 0.0),
+    )
+
+
+def _log_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    probabilities: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return probabilities

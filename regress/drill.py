@@ -1,0 +1,178 @@
+"""Drills: faults put in on purpose, to prove that the gate can go red.
+
+A gate that is green for months may be right, or blind. A drill builds a model that is really slower, by kernel work of
+a known amount, and lets the whole job judge it; and it hands the check a record with a case gone, a NaN, and a time
+that rises.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from regress import pipeline
+from regress.campaign import Campaign, Side
+from regress.check import check
+from regress.errors import BenchError, HistoryError
+from regress.fault import Fault
+from regress.record import decode_record, encode
+from regress.rule import BLOCK_LOOKS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from regress.baseline import Case
+    from regress.fault import Found
+    from regress.job import Job
+    from regress.record import CaseResult, Record, Replicate
+    from regress.verdict import CheckReport, Verdict
+
+LOSSES = (0.02, 0.03, 0.05, 0.10)
+"""Losses of decode rate that are built."""
+DECODE = "decode_tokens_per_s"
+LATENCY = "time_per_output_token_s"
+_PROBE = 1000
+"""Work that a build is slowed by to learn what work costs: tens of percent of a small model's step."""
+_TIME_RISES = 3
+_GREEN = ("pass", "improved")
+
+
+def drill(job: Job, toolchain: str, losses: Sequence[float] = LOSSES) -> list[Fault]:
+    """Puts the faults in, one after the other; what became of each.
+
+    Args:
+        job: With the case to drill: the first one of its baseline, and its tolerance.
+        toolchain: What to build with.
+        losses: Losses of decode rate to build.
+
+    Raises:
+        BenchError: The case cannot be measured even as it is.
+    """
+    plain, work_per_s = _calibrated(job, toolchain)
+    step_s = _median(plain, LATENCY)
+    slower = [_slower_build(job, toolchain, loss, round(step_s * loss / (1 - loss) * work_per_s)) for loss in losses]
+    return [*slower, *record_drills(job, plain)]
+
+
+def _calibrated(job: Job, toolchain: str) -> tuple[Record, float]:
+    """A plain record, and how much extra work takes a second."""
+    campaign = Campaign(job, [Side(toolchain=toolchain), Side(toolchain=toolchain, flags={"extra_work": str(_PROBE)})])
+    with campaign.device():
+        # As many as a change and its confirmation want.
+        campaign.measure([{case.key: 2 * BLOCK_LOOKS[0] for case in job.baseline.cases}] * 2)
+    plain, slowed = campaign.records()
+    for record in (plain, slowed):
+        if failure := record.cases[0].failure:
+            raise BenchError(f"drill: {record.cases[0].key} cannot be measured", cause=failure.cause)
+    extra_s = _median(slowed, LATENCY) - _median(plain, LATENCY)
+    if extra_s <= 0:
+        raise BenchError("drill: extra kernel work takes no time here, so no slower build can be made")
+    return plain, _PROBE / extra_s
+
+
+def _median(record: Record, metric: str) -> float:
+    return statistics.median(record.cases[0].values(metric))
+
+
+def _slower_build(job: Job, toolchain: str, loss: float, work: int) -> Fault:
+    sides = [Side(toolchain=toolchain), Side(toolchain=toolchain, flags={"extra_work": str(max(work, 1))})]
+    _, report = pipeline.measure_and_judge(job, sides, 0)
+    verdict = _about(report, DECODE)
+    tolerance = job.baseline.tolerances(job.baseline.cases[0])[DECODE]
+    return Fault(
+        name=f"decode slower by {loss:.0%} ({work} multiply-adds per hidden value)",
+        outcome=verdict.outcome,
+        text=verdict.text,
+        found="tolerated" if loss <= tolerance else _found(verdict),
+    )
+
+
+def _found(verdict: Verdict) -> Found:
+    """What became of a fault that must be seen: green is never right; where the noise is too large, that is said."""
+    if verdict.outcome in _GREEN:
+        return "green"
+    return "hidden" if verdict.outcome == "inconclusive" else "seen"
+
+
+def _about(report: CheckReport, metric: str) -> Verdict:
+    """The verdict on the metric; the gravest one where the case as a whole was judged."""
+    of_metric = [verdict for verdict in report.verdicts if verdict.metric == metric]
+    return next(iter(of_metric), None) or next(each for each in report.verdicts if each.outcome == report.outcome)
+
+
+def record_drills(job: Job, plain: Record) -> list[Fault]:
+    """Drills that alter a measured record instead of a build.
+
+    Args:
+        job: With the baseline.
+        plain: A record of the first case, as measured: four replicates and more.
+    """
+    return [_vanished(job, plain), _not_a_number(plain), *_directions(job, plain)]
+
+
+def _vanished(job: Job, plain: Record) -> Fault:
+    report = check(msgspec.structs.replace(plain, cases=()), job.baseline, job.baseline_name, plain)
+    return _fault_of("a case vanished", report.verdicts[0])
+
+
+def _not_a_number(plain: Record) -> Fault:
+    """A rate that is no number must not even be read."""
+    value = plain.cases[0].replicates[0].samples[DECODE][0]
+    text = encode(plain).replace(msgspec.json.encode(value), b"NaN", 1)
+    name = "a rate is NaN"
+    try:
+        decode_record(text, "drill")
+    except HistoryError as error:
+        return Fault(name=name, outcome="refused", text=str(error), found="seen")
+    return Fault(name=name, outcome="read", text="a record with a NaN was read", found="green")
+
+
+def _directions(job: Job, plain: Record) -> list[Fault]:
+    """A time that rises is a loss, and one that falls is none: whoever takes the wrong direction fails one of both."""
+    baseline = msgspec.structs.replace(job.baseline, tolerance={LATENCY: 0.1}, cases=_untold(job))
+    reports = [
+        check(_scaled(plain, LATENCY, factor), baseline, job.baseline_name, plain)
+        for factor in (_TIME_RISES, 1 / _TIME_RISES)
+    ]
+    slower, faster = (_about(report, LATENCY) for report in reports)
+    wrong = faster.outcome == "regressed"
+    return [
+        _fault_of(f"time per token times {_TIME_RISES}", slower),
+        Fault(
+            name=f"time per token divided by {_TIME_RISES}, which is none",
+            outcome=faster.outcome,
+            text=faster.text,
+            found="green" if wrong else "seen",
+        ),
+    ]
+
+
+def _untold(job: Job) -> tuple[Case, ...]:
+    """The cases without tolerances of their own."""
+    return tuple(msgspec.structs.replace(case, tolerance={}) for case in job.baseline.cases)
+
+
+def _fault_of(name: str, verdict: Verdict) -> Fault:
+    return Fault(name=name, outcome=verdict.outcome, text=verdict.text, found=_found(verdict))
+
+
+def _scaled(record: Record, metric: str, factor: float) -> Record:
+    """The record with a metric multiplied, as of another build: each replicate has its neighbour's times."""
+    return msgspec.structs.replace(record, cases=tuple(_scaled_case(case, metric, factor) for case in record.cases))
+
+
+def _scaled_case(case: CaseResult, metric: str, factor: float) -> CaseResult:
+    neighbours = [*case.replicates[1:], *case.replicates[:1]]
+    replicates = [
+        _scaled_replicate(replicate, neighbour, metric, factor)
+        for replicate, neighbour in zip(case.replicates, neighbours, strict=True)
+    ]
+    # Of an identical build a difference would be noise.
+    return msgspec.structs.replace(case, replicates=tuple(replicates), artifact=None)
+
+
+def _scaled_replicate(replicate: Replicate, neighbour: Replicate, metric: str, factor: float) -> Replicate:
+    scaled = tuple(value * factor for value in neighbour.samples[metric])
+    return msgspec.structs.replace(replicate, samples={**replicate.samples, metric: scaled})

@@ -1,0 +1,1 @@
+"""How often decision rules are wrong: ours and the peers' on benchmark series, and ours on simulated noise."""

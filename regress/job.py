@@ -1,0 +1,88 @@
+"""What a command measures, where, and with what."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from regress import device, supervisor
+from regress.recipe import Recipe, check_context, check_recipe, complete_flags
+from regress.record import Method, digest
+from regress.supervisor import Launch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from regress.baseline import Baseline, Case
+    from regress.config import Config
+    from regress.progress import Reporter, Step
+    from regress.record import Environment
+    from regress.toolchain import InstalledToolchain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to measure, where, and with what.
+
+    Attributes:
+        config: `regress.toml`.
+        baseline: The cases and how to measure them.
+        baseline_name: The baseline file's name.
+        home: Cache folder.
+        history: Folder of the records.
+        reporter: For progress.
+        flags: Build flags set on the command line, over those of the cases.
+        prompts: Token ids to use, all of one length, instead of random ones.
+        rebuild: Build every artifact anew, also where it is in the cache.
+    """
+
+    config: Config
+    baseline: Baseline
+    baseline_name: str
+    home: Path
+    history: Path
+    reporter: Reporter
+    flags: Mapping[str, str]
+    prompts: Sequence[Sequence[int]] | None = None
+    rebuild: bool = False
+
+    def recipe_of(self, case: Case, index: int, flags: Mapping[str, str]) -> Recipe:
+        """What a case's artifact is made of.
+
+        Args:
+            case: The case.
+            index: Its place in the baseline, for errors.
+            flags: Build flags of this build alone, over those of the command line.
+
+        Raises:
+            ConfigError: The case names a quantization, target or flag that no builder knows.
+        """
+        where = f"{self.baseline_name}: cases[{index}]"
+        check_recipe(case.quantization, case.target, where)
+        complete = complete_flags({**case.flags, **self.flags, **flags}, f"{where}.flags")
+        check_context(case.workload, complete, where)
+        return Recipe(
+            model=case.model, quantization=case.quantization, target=case.target, flags=tuple(sorted(complete.items()))
+        )
+
+    def launch_of(self, installed: InstalledToolchain, timeout_s: float, step: Step) -> Launch:
+        """How a toolchain's workers are started during a step."""
+        env = supervisor.worker_environment(os.environ, {**installed.env, **self.baseline.measure.environment})
+        return Launch(python=installed.python, env=env, timeout_s=timeout_s, on_progress=step.update)
+
+    def machine(self, python: str) -> Environment:
+        """This machine, with the settings that the baseline gives its workers.
+
+        Args:
+            python: Version of the Python that runs them.
+        """
+        return device.environment(supervisor.settings(os.environ, self.baseline.measure.environment), python)
+
+    @property
+    def method(self) -> Method:
+        """How replicates are taken."""
+        measure = self.baseline.measure
+        prompts = digest(self.prompts) if self.prompts else None
+        return Method(warmups=measure.warmups, repeats=measure.repeats, seed=measure.seed, prompts_sha256=prompts)
