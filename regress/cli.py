@@ -201,6 +201,9 @@ def _add_drill(commands: _Commands[argparse.ArgumentParser]) -> None:
     _add_measuring(command)
     _add_budget(command)
     command.add_argument("--toolchain", metavar="NAME", help="toolchain to build with")
+    command.add_argument(
+        "--loss", type=_fraction, action="append", metavar="X", help="loss to build; repeatable (default: 2 to 10 %%)"
+    )
     command.add_argument("--case", metavar="KEY", help="case to drill (default: the baseline's first)")
     command.add_argument(
         "--tolerance", type=_fraction, metavar="X", help="tolerance to drill with (default: the case's)"
@@ -214,7 +217,9 @@ def _add_aa(commands: _Commands[argparse.ArgumentParser]) -> None:
     command.add_argument("--checks", type=_count, default=50, metavar="N", help="checks to run (default: 50)")
     command.add_argument("--timeout-s", type=float, default=3600, metavar="S", help="time limit of a check, in seconds")
     command.add_argument("--count-only", action="store_true", help="count what the history holds, measure nothing")
-    command.add_argument("--history", metavar="DIR", help="history to count, with --count-only")
+    command.add_argument(
+        "--history", metavar="DIR", help="folder of the checks (default: in the cache; with --count-only: the history)"
+    )
     command.add_argument("--json", action="store_true", help="print JSON")
 
 

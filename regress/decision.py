@@ -162,7 +162,7 @@ def visible_side_by_side(known: Evidence, parameters: Parameters) -> float:
     A block of two replicates varies twice as much as one of them does within its session.
     """
     blocks = parameters.looks("paired")[-1]
-    within = max(float(known.sd) ** 2 - float(known.session_variance), SMALLEST_SD**2)
+    within = max(float(known.within_variance), SMALLEST_SD**2)
     error = np.asarray(math.sqrt(2 * within / blocks))
     return _loss_of(visible_change(error, blocks - 1, parameters, "paired"))
 

@@ -137,14 +137,14 @@ def _directions(job: Job, plain: Record) -> list[Fault]:
         for factor in (_TIME_RISES, 1 / _TIME_RISES)
     ]
     slower, faster = (_about(report, LATENCY) for report in reports)
-    wrong = faster.outcome == "regressed"
+    wrong: Found = "green" if faster.outcome == "regressed" else "hidden"
     return [
         _fault_of(f"time per token times {_TIME_RISES}", slower),
         Fault(
             name=f"time per token divided by {_TIME_RISES}, which is none",
             outcome=faster.outcome,
             text=faster.text,
-            found="green" if wrong else "seen",
+            found="seen" if faster.outcome in _GREEN else wrong,
         ),
     ]
 

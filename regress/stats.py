@@ -47,6 +47,7 @@ class Evidence:
         sessions: Sessions they are from.
         mean: Mean of the values.
         variance: Their sample variance around `mean`, whatever the session.
+        within_variance: Their variance around the mean of their own session.
         session_variance: Variance of the sessions' true means, by analysis of variance; 0 where none shows.
         correlation: Lag-1 correlation of successive values; 0 where there are too few to know, or it is negative.
         degrees: Degrees of freedom that `pooled` rests on.
@@ -57,6 +58,7 @@ class Evidence:
     sessions: int
     mean: Floats
     variance: Floats
+    within_variance: Floats
     session_variance: Floats
     correlation: Floats
     degrees: float
@@ -74,7 +76,7 @@ class Evidence:
 
         Beyond a quarter of the replicates' variance, further replicates of one session hardly narrow the interval.
         """
-        return bool(self.session_variance > self.sd**2 / 4)
+        return bool(self.session_variance > np.maximum(self.within_variance, SMALLEST_SD**2) / 4)
 
 
 def evidence(values: Floats, sessions: Sequence[int], prior: Prior | None = None) -> Evidence:
@@ -90,6 +92,7 @@ def evidence(values: Floats, sessions: Sequence[int], prior: Prior | None = None
     """
     runs = values.shape[-1]
     mean, variance = values.mean(axis=-1), values.var(axis=-1, ddof=1)
+    within, between = _components(values, np.asarray(sessions))
     degrees, squares = float(runs - 1), variance * (runs - 1)
     if prior is not None:
         weight = min(prior.degrees, _MOST_PRIOR_DEGREES)
@@ -99,26 +102,26 @@ def evidence(values: Floats, sessions: Sequence[int], prior: Prior | None = None
         sessions=len(set(sessions)),
         mean=mean,
         variance=variance,
-        session_variance=_session_variance(values, np.asarray(sessions)),
+        within_variance=within,
+        session_variance=between,
         correlation=_correlation(values, variance),
         degrees=degrees,
         pooled=squares,
     )
 
 
-def _session_variance(values: Floats, sessions: NDArray[np.int_]) -> Floats:
-    """Variance of the sessions' true means; zeros where one session, or one run in each, cannot tell."""
+def _components(values: Floats, sessions: NDArray[np.int_]) -> tuple[Floats, Floats]:
+    """Variance within sessions, and of their true means: 0 where one session, or one run in each, cannot tell."""
     names, index, sizes = np.unique(sessions, return_inverse=True, return_counts=True)
     groups, runs = len(names), len(sessions)
     if groups in (1, runs):
-        return np.zeros(values.shape[:-1])
+        return values.var(axis=-1, ddof=1), np.zeros(values.shape[:-1])
     members = np.eye(groups)[index]
     means = values @ members / sizes
     between = (sizes * (means - values.mean(axis=-1, keepdims=True)) ** 2).sum(axis=-1) / (groups - 1)
-    within = ((values - means @ members.T) ** 2).sum(axis=-1) / (runs - groups)
+    within: Floats = ((values - means @ members.T) ** 2).sum(axis=-1) / (runs - groups)
     size = (runs - (sizes**2).sum() / runs) / (groups - 1)
-    variance: Floats = np.maximum((between - within) / size, 0.0)
-    return variance
+    return within, np.maximum((between - within) / size, 0.0)
 
 
 def _correlation(values: Floats, variance: Floats) -> Floats:

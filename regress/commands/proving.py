@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regress import errors, history, process
 from regress.calibration import calibration
 from regress.commands.measuring import job_of
+from regress.drill import LOSSES
 from regress.drill import drill as put_faults_in
 from regress.errors import UsageError
 from regress.progress import Reporter, say
@@ -18,7 +20,6 @@ from regress.workspace import open_workspace
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
     from regress.baseline import Baseline
     from regress.workspace import Workspace
@@ -31,7 +32,7 @@ def drill(args: argparse.Namespace) -> int:
     """
     workspace = open_workspace(args)
     job = job_of(workspace, args, _drilled(workspace.baseline(), args))
-    found = put_faults_in(job, args.toolchain or workspace.config.run.toolchains[-1])
+    found = put_faults_in(job, args.toolchain or workspace.config.run.toolchains[-1], args.loss or LOSSES)
     sys.stdout.write(faults_json(found) if args.json else faults_text(found))
     what = {fault.found for fault in found}
     if "green" in what:
@@ -60,8 +61,10 @@ def aa(args: argparse.Namespace) -> int:
     The reports lie in a history of their own, so that a campaign can be stopped, continued and counted again.
     """
     workspace = open_workspace(args)
-    folder = workspace.history if args.count_only else workspace.home / "aa" / workspace.baseline_path.stem
-    if not args.count_only:
+    if args.count_only:
+        folder = workspace.history
+    else:
+        folder = Path(args.history) if args.history else workspace.home / "aa" / workspace.baseline_path.stem
         _measure(args, workspace, folder)
     entries = history.entries(folder, on_bad=lambda error: say(f"regress: warning: {error}"))
     found = calibration(entry.report for entry in entries if entry.report)

@@ -31,7 +31,7 @@ prefill_tokens_per_s = 0.7
 decode_tokens_per_s = 0.7
 
 [measure]
-replicates = 2
+replicates = 4
 warmups = 1
 repeats = 3
 
@@ -90,32 +90,52 @@ def first_run(machine: Machine) -> process.Output:
 
 
 @pytest.fixture(scope="module")
-def own_baseline(machine: Machine, first_run: process.Output) -> Path:
-    """This machine's own baseline, stored from the first run's reference."""
+def sessions(machine: Machine, first_run: process.Output) -> list[Path]:
+    """The reference toolchain, recorded three times."""
     assert first_run.exit.ok, first_run.stderr
-    reference = next(path for path in machine.records() if "tvm-0.26.0" in path.name)
-    output = machine.regress("baseline", "--baseline", "own.toml", "--record", reference)
+    for _ in range(3):
+        output = machine.regress("bench", "--toolchain", "tvm-0.26.0")
+        assert output.exit.ok, output.stderr
+    return machine.records()[-3:]
+
+
+@pytest.fixture(scope="module")
+def own_baseline(machine: Machine, sessions: list[Path]) -> Path:
+    """This machine's own baseline, stored from those records."""
+    records = [argument for path in sessions for argument in ("--record", str(path))]
+    output = machine.regress("baseline", "--baseline", "own.toml", *records)
     assert output.exit.ok, output.stderr
     return machine.folder / "own.toml"
 
 
 def test_a_run_ends_with_a_verdict_two_records_and_a_page(machine: Machine, first_run: process.Output) -> None:
-    """Both toolchains are measured, the newer is judged by the ratio, and it says so."""
+    """Both toolchains are measured side by side, the newer is judged by the ratio, and it says so."""
     assert first_run.exit.code == 0, first_run.stderr
-    assert "measured beside it: here.toml does not describe this machine" in first_run.stdout
-    assert "AVERAGE OVER 6 RUNS, input=16, output=24\nllama-mini-q4f32_1-llvm: prefill_time" in first_run.stdout
-    assert "regress baseline --baseline baselines/NAME.toml --record history/here/" in first_run.stderr
+    assert "against tvm-0.26.0, measured side by side with it on this machine" in first_run.stdout
+    assert "blocks side by side, smallest visible loss" in first_run.stdout
+    assert "AVERAGE OVER " in first_run.stdout
+    assert "RUNS, input=16, output=24\nllama-mini-q4f32_1-llvm: prefill_time" in first_run.stdout
+    assert "regress bench --toolchain tvm-0.26.0 --replicates 5\n  regress baseline --baseline" in first_run.stderr
     old, new = (machine.record(path) for path in machine.records()[:2])
     assert {old.toolchain.name, new.toolchain.name} == {"tvm-0.26.0", "tvm-0.27.0.post1"}
     for record in (old, new):
         (case,) = record.cases
-        assert len(case.replicates) == 2
+        assert len(case.replicates) >= 4
         assert case.artifact is not None
         assert case.artifact.model.source == "synthetic:llama-mini"
     assert old.cases[0].replicates[0].token_ids == new.cases[0].replicates[0].token_ids
     page = (machine.folder / "site" / "index.html").read_text(encoding="utf-8")
     assert KEY in page
     assert "tvm-0.27.0.post1" in page
+
+
+def test_blocks_alternate_so_that_a_drift_cancels(machine: Machine, first_run: process.Output) -> None:
+    """A B, B A, A B, B A: each toolchain is first in every other block."""
+    assert first_run.exit.ok
+    old, new = (machine.record(path).cases[0].replicates for path in machine.records()[:2])
+    firsts = [one.started_at < other.started_at for one, other in zip(old, new, strict=True)]
+    assert all(first != firsts[0] for first in firsts[1::2])
+    assert all(first == firsts[0] for first in firsts[::2])
 
 
 def test_nothing_of_the_machine_is_published(machine: Machine, first_run: process.Output) -> None:
@@ -134,7 +154,7 @@ def test_a_second_run_rebuilds_nothing(machine: Machine, first_run: process.Outp
     assert first_run.exit.ok
     artifacts = Path(machine.env["REGRESS_HOME"]) / "artifacts"
     before = {path: path.stat().st_mtime_ns for path in artifacts.rglob("*") if path.is_file()}
-    output = machine.regress("run", "--no-site", "--replicates", "1", "--exit-zero", "--json")
+    output = machine.regress("run", "--no-site", "--budget", "3", "--exit-zero", "--json")
     assert output.exit.ok, output.stderr
     assert output.stderr.count("found in the cache)") == 2
     assert {path: path.stat().st_mtime_ns for path in artifacts.rglob("*") if path.is_file()} == before
@@ -151,7 +171,7 @@ def test_an_unchanged_rebuild_passes_by_the_stored_reference(machine: Machine, o
 
 def test_a_really_slower_build_fails(machine: Machine, own_baseline: Path) -> None:
     """A library whose matrix kernels are left unscheduled, judged from its record alone."""
-    bench = machine.regress("bench", "--flag", "schedule=none", "--json")
+    bench = machine.regress("bench", "--flag", "schedule=none", "--replicates", "6", "--json")
     assert bench.exit.code == 0, bench.stderr
     slow = machine.records()[-1]
     assert json.loads(bench.stdout)["id"] == slow.stem
@@ -162,6 +182,61 @@ def test_a_really_slower_build_fails(machine: Machine, own_baseline: Path) -> No
     assert output.exit.code == 1, output.stdout
     assert "regressed    decode rate" in output.stdout
     assert machine.regress("check", "--baseline", own_baseline, "--record", slow, "--exit-zero").exit.code == 0
+
+
+def test_a_new_reference_is_proposed_as_a_diff(machine: Machine, own_baseline: Path, sessions: list[Path]) -> None:
+    """With a reason, and without touching the file: a baseline never moves by itself."""
+    before = own_baseline.read_text(encoding="utf-8")
+    records = [argument for path in sessions for argument in ("--record", str(path))]
+    output = machine.regress("baseline", "--baseline", own_baseline, *records)
+    assert output.exit.code == 2
+    assert "own.toml has references already" in output.stderr
+    output = machine.regress("baseline", "propose", "--baseline", own_baseline, "--reason", "a new release", *records)
+    assert output.exit.code == 0, output.stderr
+    assert '\n-reason = "first references of this machine"\n+reason = "a new release"\n' in output.stdout
+    assert own_baseline.read_text(encoding="utf-8") == before
+
+
+def test_too_few_runs_make_no_reference(machine: Machine, sessions: list[Path]) -> None:
+    """Nothing is written, and what is missing is said."""
+    output = machine.regress("baseline", "--baseline", "blind.toml", "--record", sessions[0])
+    assert output.exit.code == 3
+    assert "4 replicates in 1 recorded runs, a reference needs 10 in 3" in output.stderr
+    assert not (machine.folder / "blind.toml").exists()
+
+
+def test_a_build_is_judged_without_a_device(machine: Machine, own_baseline: Path) -> None:
+    """The same build passes; one that plans more memory for a step does not."""
+    same = machine.regress("build", "--check", "--baseline", own_baseline, "--toolchain", "tvm-0.26.0")
+    assert same.exit.code == 0, same.stdout + same.stderr
+    assert "the model library is the reference's, byte for byte" in same.stdout
+    arguments = ("--baseline", own_baseline, "--toolchain", "tvm-0.26.0", "--flag", "extra_work=5", "--json")
+    worse = machine.regress("build", "--check", *arguments)
+    assert worse.exit.code == 1, worse.stdout + worse.stderr
+    (verdict,) = json.loads(worse.stdout)["verdicts"]
+    assert verdict["reason"] == "more_planned_memory"
+    assert "bytes of memory planned for decode" in verdict["text"]
+
+
+def test_a_drill_proves_that_the_gate_can_go_red(machine: Machine) -> None:
+    """A build that is really slower by 60 %, and faults in records."""
+    arguments = ("--toolchain", "tvm-0.26.0", "--loss", "0.6", "--tolerance", "0.3", "--json")
+    output = machine.regress("drill", "--baseline", "here.toml", *arguments)
+    assert output.exit.code == 0, output.stdout + output.stderr
+    slow, *records = json.loads(output.stdout)
+    assert slow["name"].startswith("decode slower by 60% (")
+    assert (slow["outcome"], slow["found"]) == ("regressed", "seen")
+    assert [fault["found"] for fault in records] == ["seen"] * 4
+
+
+def test_checks_of_an_unchanged_build_are_counted(machine: Machine, own_baseline: Path) -> None:
+    """One with the same artifact, one with an artifact built anew; both are checks whose answer is known."""
+    output = machine.regress("aa", "--baseline", own_baseline, "--checks", "2", "--history", "aa", "--json")
+    assert output.exit.code == 0, output.stdout + output.stderr
+    counts = json.loads(output.stdout)
+    assert (counts["reports"], counts["verdicts"], counts["false_fails"]) == (2, 4, 0)
+    again = machine.regress("aa", "--count-only", "--history", "aa")
+    assert "4 verdicts on identical builds, in 2 checks" in again.stdout
 
 
 def test_a_baseline_of_another_machine_judges_nothing(machine: Machine, own_baseline: Path) -> None:
@@ -191,9 +266,9 @@ def test_a_case_that_the_record_lacks_is_not_green(machine: Machine, own_baselin
 def test_compare_measures_both_and_judges_the_newer(machine: Machine, first_run: process.Output) -> None:
     """By the ratio, on this machine."""
     assert first_run.exit.ok
-    output = machine.regress("compare", "tvm-0.26.0", "tvm-0.27.0.post1", "--replicates", "1")
+    output = machine.regress("compare", "tvm-0.26.0", "tvm-0.27.0.post1")
     assert output.exit.code == 0, output.stdout + output.stderr
-    assert output.stdout.startswith("tvm-0.27.0.post1 on here, against tvm-0.26.0, measured beside it")
+    assert output.stdout.startswith("tvm-0.27.0.post1 on here, against tvm-0.26.0, measured side by side with it")
 
 
 def test_a_prompt_file_is_measured(machine: Machine, first_run: process.Output) -> None:
@@ -233,10 +308,10 @@ def test_a_damaged_artifact_is_built_again(machine: Machine, first_run: process.
     assert shard.read_bytes() == whole
 
 
-def test_a_verdict_reads_the_same_for_a_program(machine: Machine, own_baseline: Path) -> None:
+def test_a_verdict_reads_the_same_for_a_program(machine: Machine, own_baseline: Path, sessions: list[Path]) -> None:
     """Outcome and exit code are in the JSON, whatever the process exits with."""
-    record = next(path for path in machine.records() if "tvm-0.26.0" in path.name)
-    output = machine.regress("check", "--baseline", own_baseline, "--record", record, "--json", "--exit-zero")
+    arguments = ("--record", sessions[0], "--json", "--exit-zero")
+    output = machine.regress("check", "--baseline", own_baseline, *arguments)
     assert output.exit.code == 0, output.stderr
     report = json.loads(output.stdout)
     assert (report["outcome"], report["exit_code"]) == ("pass", 0)
@@ -270,7 +345,7 @@ def test_a_history_that_cannot_be_written_loses_no_measurement(machine: Machine,
     """The record is kept in the cache folder, and the error says where."""
     assert first_run.exit.ok
     (machine.folder / "file").write_text("", encoding="utf-8")
-    arguments = ("compare", "tvm-0.26.0", "tvm-0.27.0.post1", "--history", "file", "--replicates", "1")
+    arguments = ("compare", "tvm-0.26.0", "tvm-0.27.0.post1", "--history", "file", "--budget", "3")
     output = machine.regress(*arguments)
     assert output.exit.code == 7, output.stderr
     paths = [Path(path) for path in output.stderr.rpartition("kept instead: ")[2].strip().split(", ")]

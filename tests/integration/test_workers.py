@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from integration.workshop import LATEST, Artifact, Workshop
 
 from regress import supervisor
+from regress.answers import agreement_of
 from regress.config import ToolchainSpec
 from regress.recipe import FLAGS
 from regress.record import Failure
@@ -324,6 +326,35 @@ def test_a_shard_that_lost_its_end_is_a_failure_that_names_it(workshop: Workshop
     shard.write_bytes(shard.read_bytes()[:-1000])
     failure = failed(workshop.bench(copied))
     assert failure.cause.startswith("ValueError: params_shard_0.bin: ")
+
+
+def test_a_model_whose_logits_are_no_numbers_is_a_failure(workshop: Workshop, copied: Artifact) -> None:
+    """However fast it is: its scales are overwritten with NaN."""
+    shard = copied.folder / "params_shard_0.bin"
+    shard.write_bytes(np.full(shard.stat().st_size // 4, np.nan, "<f4").tobytes())
+    assert "the logits of token 0 are not finite" in failed(workshop.bench(copied)).cause
+
+
+def test_logits_after_given_tokens_are_those_of_the_answer(workshop: Workshop, artifact: Artifact) -> None:
+    """Fed its own greedy tokens, the model finds each of them the likeliest again."""
+    token_ids = workshop.measured(artifact)["token_ids"]
+    output = workshop.new_folder("logits") / "logits.npy"
+    request = {
+        "artifact": str(artifact.folder),
+        "device": "cpu",
+        "prompt_tokens": 24,
+        "new_tokens": 32,
+        "seed": 1,
+        "prompts": None,
+        "token_ids": token_ids[:-1],
+        "output": str(output),
+    }
+    assert workshop.run("logits_vm", request, artifact.toolchain, stage="bench") == {"positions": 33}
+    logits = np.load(output)
+    assert (logits.shape, logits.dtype) == ((33, 2048), np.float32)
+    assert logits.argmax(axis=1).tolist() == token_ids
+    alike = agreement_of(logits, logits)
+    assert (alike.top1, alike.kl_nats) == (1, 0)
 
 
 def test_a_parameter_that_the_library_wants_and_the_shards_lack_is_named(workshop: Workshop, copied: Artifact) -> None:

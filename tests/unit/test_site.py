@@ -462,7 +462,7 @@ def test_the_banner_says_outcome_toolchains_and_each_sentence() -> None:
     assert banner.one("h3").text == "▼ regressed tvm-0.27.0 against tvm-0.26.0"
     assert "measured in the same run" in banner.one("p").text
     assert [line.text for line in banner.all("li")] == [
-        f"▼ regressed {CASE} decode rate 20.0% worse, tolerance 5.0%",
+        f"▼ regressed {CASE} decode rate: loss 20.0%, tolerance 5.0%",
         "✓ pass 1 other verdict within tolerance",
     ]
 

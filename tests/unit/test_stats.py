@@ -26,12 +26,17 @@ def test_mean_and_variance_are_those_of_all_replicates() -> None:
 
 def test_the_session_variance_is_what_the_means_vary_beyond_the_replicates() -> None:
     """Means 1.1, 2.1, 3.1: variance 1, of which a third of the replicates' 0.01 is their own: 1 - .01 / 3."""
-    assert evidence(VALUES, LABELS).session_variance == pytest.approx(1 - 0.01 / 3)
+    known = evidence(VALUES, LABELS)
+    assert known.session_variance == pytest.approx(1 - 0.01 / 3)
+    assert known.within_variance == pytest.approx(0.01)
+    assert known.sessions_differ
 
 
 def test_sessions_that_do_not_differ_have_no_variance() -> None:
     """The estimate would be negative: the same three values in each session."""
-    assert evidence(np.tile([1.0, 2.0, 3.0], 3), LABELS).session_variance == 0
+    known = evidence(np.tile([1.0, 2.0, 3.0], 3), LABELS)
+    assert known.session_variance == 0
+    assert not known.sessions_differ
 
 
 @pytest.mark.parametrize("labels", [[0] * 9, list(range(9))])
