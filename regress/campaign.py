@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One of the builds that are measured: a toolchain, and build flags of its own."""
+    """One of the builds that are measured: a toolchain, and build flags over those of the cases."""
 
     toolchain: str
     flags: Mapping[str, str] = field(default_factory=dict)
@@ -92,14 +92,32 @@ class Campaign:
     def __init__(self, job: Job, sides: Sequence[Side]) -> None:
         self._job = job
         self._cases = job.baseline.cases
-        recipes = [[job.recipe_of(case, index, side.flags) for index, case in enumerate(self._cases)] for side in sides]
-        self._taken = [Measured(side, self._install(side.toolchain), self._cases) for side in sides]
+        self._taken: list[Measured] = []
         self._models: dict[str, LocalModel] = {}
-        self._builds: dict[tuple[int, Recipe], Built | Failure] = {}
-        for place, case in enumerate(self._cases):
-            for number, one in enumerate(self._taken):
-                one.take_build(case, self._build_once(number, case, recipes[number][place]))
         self._round = 0
+        # What is asked for is checked before anything is installed.
+        recipes = [self._recipes(side) for side in sides]
+        installed = [self._install(side.toolchain) for side in sides]
+        for parts in zip(sides, installed, recipes, strict=True):
+            self._add(*parts)
+
+    def join(self, side: Side) -> int:
+        """Takes one more side in; its number."""
+        self._add(side, self._install(side.toolchain), self._recipes(side))
+        return len(self._taken) - 1
+
+    def _recipes(self, side: Side) -> list[Recipe]:
+        return [self._job.recipe_of(case, index, side.flags) for index, case in enumerate(self._cases)]
+
+    def _add(self, side: Side, installed: InstalledToolchain, recipes: Sequence[Recipe]) -> None:
+        """Builds what each case needs; cases of one recipe share an artifact."""
+        one = Measured(side, installed, self._cases)
+        builds: dict[Recipe, Built | Failure] = {}
+        for case, recipe in zip(self._cases, recipes, strict=True):
+            if recipe not in builds:
+                builds[recipe] = self._build(installed, case, recipe)
+            one.take_build(case, builds[recipe])
+        self._taken.append(one)
 
     def records(self) -> list[Record]:
         """What has been measured so far, one record per side."""
@@ -168,12 +186,6 @@ class Campaign:
         spec = self._job.config.toolchain(name)
         with self._job.reporter.step(f"toolchain {name}"):
             return toolchain.install(spec, self._job.home, log=self._job.reporter.note)
-
-    def _build_once(self, number: int, case: Case, recipe: Recipe) -> Built | Failure:
-        """What a side needs for a case; cases of one recipe share an artifact."""
-        if (number, recipe) not in self._builds:
-            self._builds[number, recipe] = self._build(self._taken[number].installed, case, recipe)
-        return self._builds[number, recipe]
 
     def _model(self, source: str) -> LocalModel:
         if source not in self._models:

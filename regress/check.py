@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -35,16 +35,16 @@ def check(
         record: What was measured.
         baseline: Cases, tolerances and stored references.
         baseline_name: The baseline file's name, for the report.
-        measured: A record of the reference toolchain, measured side by side with `record`; it is used instead of the
-            stored references, and where those hold for this machine it tells a change of the machine from one of
-            the code.
+        measured: A record of the reference toolchain, measured side by side with `record`; the cases that it has
+            replicates of are compared with these, the last of both being of the last block. Where the stored
+            references hold for this machine it tells a change of the machine from one of the code.
         agreements: Case key to how alike both builds answer, where somebody compared them.
     """
-    against: Literal["stored", "measured"] = "measured" if measured else "stored"
+    references = _references(baseline, measured)
     asked = _Asked(
         record=record,
         baseline=baseline,
-        references=references_of(measured) if measured else baseline.references(),
+        references=references,
         measured=measured,
         agreements=agreements or {},
     )
@@ -55,11 +55,23 @@ def check(
         runner=record.runner,
         toolchain=record.toolchain.name,
         baseline=baseline_name,
-        against=against,
+        against="measured" if any(each.form == "paired" for each in references.values()) else "stored",
         reference_toolchain=measured.toolchain.name if measured else baseline.toolchain,
         reference_record=measured.id if measured else None,
         verdicts=tuple(verdicts),
     )
+
+
+def _references(baseline: Baseline, measured: Record | None) -> dict[str, Reference]:
+    """Case key to what it is compared with: what was measured beside it, else what is stored.
+
+    A case that the reference toolchain broke at has no reference: what is stored says nothing of why it does here.
+    """
+    if measured is None:
+        return baseline.references()
+    failed = {case.key for case in measured.cases if case.failure}
+    stored = {key: reference for key, reference in baseline.references().items() if key not in failed}
+    return {**stored, **references_of(measured)}
 
 
 @dataclass(frozen=True, kw_only=True)

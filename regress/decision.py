@@ -129,14 +129,16 @@ def against_published(
 def side_by_side(
     reference: Sequence[float], candidate: Sequence[float], parameters: Parameters, *, higher_is_better: bool
 ) -> Decision:
-    """What the rule says of blocks measured side by side: the n-th value of both is of the n-th block.
+    """What the rule says of blocks measured side by side: the last values of both are of the last block.
 
-    Values of a block that is not whole are left out. Other arguments as in `against_runs`.
+    Whatever one side measured before the other joined it is left out. Other arguments as in `against_runs`.
     """
     if reason := _impossible(reference, candidate):
         return _refusal("paired", reason, parameters)
     blocks = min(len(reference), len(candidate))
-    ours, theirs = (_logarithms(side[:blocks], higher_is_better=higher_is_better) for side in (candidate, reference))
+    ours, theirs = (
+        _logarithms(side[len(side) - blocks :], higher_is_better=higher_is_better) for side in (candidate, reference)
+    )
     differences = (theirs - ours)[None]
     return _of_differences(paired(differences), differences, parameters)
 

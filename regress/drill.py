@@ -58,7 +58,7 @@ def drill(job: Job, toolchain: str, losses: Sequence[float] = LOSSES) -> list[Fa
 
 def _calibrated(job: Job, toolchain: str) -> tuple[Record, float]:
     """A plain record, and how much extra work takes a second."""
-    campaign = Campaign(job, [Side(toolchain=toolchain), Side(toolchain=toolchain, flags={"extra_work": str(_PROBE)})])
+    campaign = Campaign(job, _sides(job, toolchain, _PROBE))
     with campaign.device():
         # As many as a change and its confirmation want.
         campaign.measure([{case.key: 2 * BLOCK_LOOKS[0] for case in job.baseline.cases}] * 2)
@@ -72,13 +72,18 @@ def _calibrated(job: Job, toolchain: str) -> tuple[Record, float]:
     return plain, _PROBE / extra_s
 
 
+def _sides(job: Job, toolchain: str, work: int) -> list[Side]:
+    """The build as it is, and with extra work in each decode step."""
+    slowed = {**job.flags, "extra_work": str(work)}
+    return [Side(toolchain=toolchain, flags=job.flags), Side(toolchain=toolchain, flags=slowed)]
+
+
 def _median(record: Record, metric: str) -> float:
     return statistics.median(record.cases[0].values(metric))
 
 
 def _slower_build(job: Job, toolchain: str, loss: float, work: int) -> Fault:
-    sides = [Side(toolchain=toolchain), Side(toolchain=toolchain, flags={"extra_work": str(max(work, 1))})]
-    _, report = pipeline.measure_and_judge(job, sides, 0)
+    _, report = pipeline.measure_and_judge(job, _sides(job, toolchain, max(work, 1)), 0)
     verdict = _about(report, DECODE)
     tolerance = job.baseline.tolerances(job.baseline.cases[0])[DECODE]
     return Fault(

@@ -100,7 +100,7 @@ def _unchanged(case: str, before: BuildFacts, after: BuildFacts) -> Verdict:
         text = f"build: the model library is the reference's, byte for byte ({len(after.kernels)} kernels)"
         return Verdict(case=case, outcome="pass", reason="same_build", text=text)
     size = after.model_lib_bytes / before.model_lib_bytes - 1
-    text = f"build: {kernel_changes(before, after)}, library {size:+.2%}, {after.bits_per_param:g} bits per parameter"
+    text = f"build: {kernel_changes(before, after)}, library {size:+.2%}, {after.bits_per_param:.2f} bits per parameter"
     return Verdict(case=case, outcome="pass", reason="build_changed", text=text)
 
 
@@ -112,7 +112,7 @@ def kernel_changes(before: BuildFacts, after: BuildFacts) -> str:
     if not (new or gone or other):
         return f"all {len(after.kernels)} kernels as in the reference"
     parts = [
-        f"{len(names)} {word} ({_some(names)})"
+        f"{len(names)} {word}{_named(names)}"
         for names, word in ((other, "changed"), (new, "new"), (gone, "gone"))
         if names
     ]
@@ -123,6 +123,6 @@ def _differs(name: str, before: BuildFacts, after: BuildFacts) -> bool:
     return before.kernels[name] != after.kernels[name]
 
 
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:_MOST_NAMES])
-    return shown if len(names) <= _MOST_NAMES else f"{shown}, …"
+def _named(names: list[str]) -> str:
+    """A few names in brackets; nothing of many, which the records hold."""
+    return f" ({', '.join(names)})" if len(names) <= _MOST_NAMES else ""

@@ -33,7 +33,7 @@ class Job:
         home: Cache folder.
         history: Folder of the records.
         reporter: For progress.
-        flags: Build flags set on the command line, over those of the cases.
+        flags: Build flags set on the command line, for what is measured; a baseline's own artifact is built without.
         prompts: Token ids to use, all of one length, instead of random ones.
         rebuild: Build every artifact anew, also where it is in the cache.
     """
@@ -54,14 +54,14 @@ class Job:
         Args:
             case: The case.
             index: Its place in the baseline, for errors.
-            flags: Build flags of this build alone, over those of the command line.
+            flags: Build flags over those of the case.
 
         Raises:
             ConfigError: The case names a quantization, target or flag that no builder knows.
         """
         where = f"{self.baseline_name}: cases[{index}]"
         check_recipe(case.quantization, case.target, where)
-        complete = complete_flags({**case.flags, **self.flags, **flags}, f"{where}.flags")
+        complete = complete_flags({**case.flags, **flags}, f"{where}.flags")
         check_context(case.workload, complete, where)
         return Recipe(
             model=case.model, quantization=case.quantization, target=case.target, flags=tuple(sorted(complete.items()))

@@ -13,12 +13,12 @@ from regress.judge import asks_for_pairs
 from regress.rule import BLOCK_LOOKS, LOOKS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from regress.job import Job
     from regress.record import Record
-    from regress.verdict import CheckReport
+    from regress.verdict import Agreement, CheckReport
 
 
 def measure(job: Job, names: Sequence[str], *, replicates: int | None = None) -> list[Record]:
@@ -32,7 +32,7 @@ def measure(job: Job, names: Sequence[str], *, replicates: int | None = None) ->
     Raises:
         ConfigError, ToolchainError, BuildError: Something is missing that no record could be made without.
     """
-    campaign = Campaign(job, [Side(toolchain=name) for name in names])
+    campaign = Campaign(job, [Side(toolchain=name, flags=job.flags) for name in names])
     count = job.baseline.measure.replicates if replicates is None else replicates
     with campaign.device():
         campaign.measure([_everywhere(job, count)] * len(names))
@@ -42,6 +42,9 @@ def measure(job: Job, names: Sequence[str], *, replicates: int | None = None) ->
 def measure_and_judge(job: Job, sides: Sequence[Side], beside: int | None) -> tuple[list[Record], CheckReport]:
     """Measures until the last side's verdicts are decided, or the budget of `[check]` ends.
 
+    A change that shows against stored replicates is seen again side by side with the reference's own artifact, where
+    that can be had, before anybody calls it one: a host that is slow for minutes looks like slow code, but not there.
+
     Args:
         job: What to measure.
         sides: What to measure it with; the last one is the candidate that the verdicts are about.
@@ -49,39 +52,74 @@ def measure_and_judge(job: Job, sides: Sequence[Side], beside: int | None) -> tu
             references. Sides that are neither get the baseline's number of replicates.
 
     Returns:
-        One record per side, and the candidate's report.
+        One record per side, the candidate's last, and its report.
 
     Raises:
         ConfigError, ToolchainError, BuildError: Something is missing that no record could be made without.
     """
-    campaign, first = Campaign(job, sides), BLOCK_LOOKS[0] if beside is not None else LOOKS[0]
-    wanted = [_everywhere(job, job.baseline.measure.replicates) for _ in sides]
-    judged = {len(sides) - 1, *([] if beside is None else [beside])}
-    for number in judged:
-        wanted[number] = _everywhere(job, first)
-    with campaign.device():
+    measuring = _Measuring(job, sides, beside)
+    with measuring.campaign.device():
+        report = measuring.until_decided()
+        if beside is None and report.changed() and job.baseline.toolchain in job.config.toolchains:
+            job.reporter.note("a change shows: the reference's own artifact is measured beside it")
+            report = measuring.beside_the_reference(report.changed())
+        return measuring.records(), measuring.with_agreements(report)
+
+
+class _Measuring:
+    """A campaign whose last side is judged while it is measured."""
+
+    def __init__(self, job: Job, sides: Sequence[Side], beside: int | None) -> None:
+        self._job, self._beside, self._candidate = job, beside, len(sides) - 1
+        self.campaign = Campaign(job, sides)
+        first = LOOKS[0] if beside is None else BLOCK_LOOKS[0]
+        self._wanted = [_everywhere(job, job.baseline.measure.replicates) for _ in sides]
+        for number in self._judged():
+            self._wanted[number] = _everywhere(job, first)
+
+    def until_decided(self) -> CheckReport:
+        """The report after as many replicates as the rule wants."""
         while True:
-            campaign.measure(wanted)
-            report = _report(job, campaign, beside)
-            more = {case.key: report.wanted(case.key) for case in job.baseline.cases}
+            self.campaign.measure(self._wanted)
+            report = self._report()
+            more = {case.key: report.wanted(case.key) for case in self._job.baseline.cases}
             if not any(more.values()):
-                break
-            for number in judged:
-                wanted[number] = {key: count + more[key] for key, count in wanted[number].items()}
-        if beside is None:
-            return campaign.records(), report
-        agreements = campaign.agreements(beside, len(sides) - 1)
-    records = campaign.records()
-    return records, check(records[-1], job.baseline, job.baseline_name, records[beside], agreements)
+                return report
+            self._want(more)
+
+    def beside_the_reference(self, cases: set[str]) -> CheckReport:
+        """The report after those cases were measured in blocks with the reference's own artifact."""
+        self._beside = self.campaign.join(Side(toolchain=self._job.baseline.toolchain))
+        self._wanted.append(_everywhere(self._job, 0))
+        self._want({case.key: BLOCK_LOOKS[0] * (case.key in cases) for case in self._job.baseline.cases})
+        return self.until_decided()
+
+    def with_agreements(self, report: CheckReport) -> CheckReport:
+        """The report with how alike both builds answer, where both are here and their logits differ."""
+        if self._beside is None:
+            return report
+        return self._report(self.campaign.agreements(self._beside, self._candidate))
+
+    def records(self) -> list[Record]:
+        """One record per side, the candidate's last."""
+        records = self.campaign.records()
+        return [*records[: self._candidate], *records[self._candidate + 1 :], records[self._candidate]]
+
+    def _judged(self) -> list[int]:
+        return [self._candidate] if self._beside is None else [self._candidate, self._beside]
+
+    def _want(self, more: Mapping[str, int]) -> None:
+        for number in self._judged():
+            self._wanted[number] = {key: count + more[key] for key, count in self._wanted[number].items()}
+
+    def _report(self, agreements: Mapping[str, Agreement] | None = None) -> CheckReport:
+        job, records = self._job, self.campaign.records()
+        measured = None if self._beside is None else records[self._beside]
+        return check(records[self._candidate], job.baseline, job.baseline_name, measured, agreements)
 
 
 def _everywhere(job: Job, count: int) -> dict[str, int]:
     return {case.key: count for case in job.baseline.cases}
-
-
-def _report(job: Job, campaign: Campaign, beside: int | None) -> CheckReport:
-    records = campaign.records()
-    return check(records[-1], job.baseline, job.baseline_name, None if beside is None else records[beside])
 
 
 def needs_reference(job: Job, python: str) -> bool:

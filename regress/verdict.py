@@ -170,8 +170,8 @@ class CheckReport(Stored, frozen=True):
         runner: The record's runner.
         toolchain: Name of the toolchain the verdicts are about.
         baseline: Name of the baseline file.
-        against: `stored` where the baseline's own reference was used, `measured` where its toolchain was measured
-            side by side with the candidate.
+        against: `stored` where the baseline's own references were used, `measured` where its toolchain was measured
+            side by side with the candidate, if only for some of the cases.
         reference_toolchain: Name of the toolchain compared with.
         reference_record: Id of the record compared with, where it was measured in the same run.
         verdicts: In the baseline's order of cases.
@@ -205,6 +205,16 @@ class CheckReport(Stored, frozen=True):
             "inconclusive": errors.EXIT_INCONCLUSIVE,
             "missing": errors.EXIT_INCONCLUSIVE,
         }[self.outcome]
+
+    def changed(self) -> set[str]:
+        """Keys of the cases of which the rule calls a metric changed by the stored replicates."""
+        return {
+            verdict.case
+            for verdict in self.verdicts
+            if verdict.decision
+            and verdict.decision.form == "two_sample"
+            and verdict.decision.outcome in ("regressed", "improved")
+        }
 
     def wanted(self, case: str) -> int:
         """Further replicates of a case that would let the rule go on; 0 where all is decided."""

@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
     workspace = open_workspace(args)
     job = job_of(workspace, args)
     names = list(args.toolchain or workspace.config.run.toolchains)
-    names, beside = _with_reference(job, names)
-    records, report = _judge_and_save(job, names, beside)
+    sides, beside = _with_reference(job, [Side(toolchain=name, flags=job.flags) for name in names])
+    records, report = _judge_and_save(job, sides, beside)
     _print_report(report, records[-1], as_json=args.json)
     if beside is not None and not job.baseline.holds_for(records[-1].environment, records[-1].harness):
         _explain_own_baseline(workspace, job, records)
@@ -69,13 +69,14 @@ def check_now(args: argparse.Namespace, workspace: Workspace) -> int:
     Where the sessions of those differ too much, the reference's own artifact is measured beside it.
     """
     job = job_of(workspace, args)
-    names, beside = [args.toolchain or workspace.config.run.toolchains[-1]], None
-    if _holds_here(job, names[0]) and pipeline.sessions_differ(job):
+    name = args.toolchain or workspace.config.run.toolchains[-1]
+    sides, beside = [Side(toolchain=name, flags=job.flags)], None
+    if _holds_here(job, name) and pipeline.sessions_differ(job):
         job.reporter.note(
             f"{workspace.baseline_name}: its sessions differ, so its own artifact is measured side by side"
         )
-        names, beside = [job.baseline.toolchain, *names], 0
-    records, report = _judge_and_save(job, names, beside)
+        sides, beside = [Side(toolchain=job.baseline.toolchain), *sides], 0
+    records, report = _judge_and_save(job, sides, beside)
     _print_report(report, records[-1], as_json=args.json)
     return errors.EXIT_PASS if args.exit_zero else report.exit_code
 
@@ -85,7 +86,8 @@ def compare(args: argparse.Namespace) -> int:
     if args.old == args.new:
         raise UsageError(f"compare: '{args.old}' is given twice")
     workspace = open_workspace(args)
-    records, report = _judge_and_save(job_of(workspace, args), [args.old, args.new], 0)
+    job = job_of(workspace, args)
+    records, report = _judge_and_save(job, [Side(toolchain=name, flags=job.flags) for name in (args.old, args.new)], 0)
     _print_report(report, records[-1], as_json=args.json)
     return errors.EXIT_PASS if args.exit_zero else report.exit_code
 
@@ -127,9 +129,9 @@ def build(args: argparse.Namespace) -> int:
     return _failure_code(record)
 
 
-def _judge_and_save(job: Job, names: Sequence[str], beside: int | None) -> tuple[list[Record], CheckReport]:
-    """Measures until the last toolchain is judged; its report lies beside its record in the history."""
-    records, report = pipeline.measure_and_judge(job, [Side(toolchain=name) for name in names], beside)
+def _judge_and_save(job: Job, sides: Sequence[Side], beside: int | None) -> tuple[list[Record], CheckReport]:
+    """Measures until the last side is judged; its report lies beside its record in the history."""
+    records, report = pipeline.measure_and_judge(job, sides, beside)
     paths = pipeline.save(job, records)
     pipeline.save_report(report, paths[-1])
     return records, report
@@ -198,16 +200,16 @@ def _flags(given: Sequence[str]) -> dict[str, str]:
     return flags
 
 
-def _with_reference(job: Job, names: list[str]) -> tuple[list[str], int | None]:
-    """The toolchains to measure, and which of them the candidate is measured side by side with, if any.
+def _with_reference(job: Job, sides: list[Side]) -> tuple[list[Side], int | None]:
+    """What to measure, and which of it the candidate is measured side by side with, if any.
 
-    The baseline's own is put in front where its stored references cannot be used here and it is not among them.
+    The baseline's own toolchain, built as its cases say, is put in front where its stored references cannot be used here;
+    it is not measured twice.
     """
-    if not pipeline.needs_reference(job, _python_of(job, names[-1])):
-        return names, None
-    if job.baseline.toolchain not in names[:-1]:
-        names = [job.baseline.toolchain, *names]
-    return names, names.index(job.baseline.toolchain)
+    if not pipeline.needs_reference(job, _python_of(job, sides[-1].toolchain)):
+        return sides, None
+    reference = Side(toolchain=job.baseline.toolchain)
+    return [reference, *(side for side in sides[:-1] if side != reference), sides[-1]], 0
 
 
 def _holds_here(job: Job, name: str) -> bool:

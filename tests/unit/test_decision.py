@@ -186,10 +186,10 @@ def test_blocks_side_by_side_cancel_what_both_meet() -> None:
     assert (again.outcome, again.replicates, again.confirming) == ("regressed", 4, 4)
 
 
-def test_a_block_that_is_not_whole_is_left_out() -> None:
-    """The fifth replicate of one side has no partner yet."""
+def test_what_was_measured_before_the_other_joined_is_left_out() -> None:
+    """Three replicates of the candidate alone, then four blocks of both."""
     one = side_by_side((100, 101, 99, 100), (99, 101, 98.5, 99), ASKED, higher_is_better=True)
-    other = side_by_side((100, 101, 99, 100, 7), (99, 101, 98.5, 99), ASKED, higher_is_better=True)
+    other = side_by_side((100, 101, 99, 100), (7, 8, 9, 99, 101, 98.5, 99), ASKED, higher_is_better=True)
     assert one == other
 
 
