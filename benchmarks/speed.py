@@ -7,6 +7,7 @@
 What is measured:
 
 - Start: CPU time, user and system, of `regress --help`, and of `regress check --record` on a record just made.
+- Verdicts: one decision of `check`, and CPU time of 100,000 verdicts of the full rule on noise of 2 %.
 - Overhead, whole: `regress bench` of the baseline from start to end, less the lives of its workers, as a fraction.
 - Overhead, one replicate: `regress.bench.replicate` beside the same worker started directly on the same request.
   The two take turns. A processor that is faster in one of them than in the other would hide what is looked for, so the
@@ -34,14 +35,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from regress import bench, history, pipeline, supervisor, toolchain  # noqa: E402  # of this checkout
 from regress.build import Built  # noqa: E402
-from regress.pipeline import Job  # noqa: E402
+from regress.comparison import two_sample  # noqa: E402
+from regress.decision import against_runs  # noqa: E402
+from regress.job import Job  # noqa: E402
 from regress.progress import Reporter, Step  # noqa: E402
 from regress.record import Failure  # noqa: E402
+from regress.rule import Parameters, walk  # noqa: E402
+from regress.stats import evidence  # noqa: E402
 from regress.workspace import open_workspace  # noqa: E402
 
 if TYPE_CHECKING:
@@ -52,6 +59,8 @@ if TYPE_CHECKING:
 
 HELP_CPU_S = 0.15
 CHECK_CPU_S = 0.4
+DECISION_MS = 5.0
+CAMPAIGN_CPU_S = 20.0
 OVERHEAD = 0.02
 RATE_DIFFERENCE = 0.005
 WARM_S = 45.0
@@ -232,6 +241,26 @@ def start_rows(bench_: Bench) -> list[Row]:
     ]
 
 
+def verdict_rows() -> list[Row]:
+    """One decision, and a campaign of a hundred thousand."""
+    noise = np.random.default_rng(0).normal(0, 0.02, (100_000, 21))
+    asked, one = Parameters(tolerance=0.05), np.exp(noise[0]).tolist()
+    took_s = []
+    for _ in range(20):
+        started = time.perf_counter()
+        against_runs([one[:4], one[4:7], one[7:10]], one[10:], asked, higher_is_better=True)
+        took_s.append(time.perf_counter() - started)
+    started = time.process_time()
+    walk(two_sample(evidence(noise[:, :10], [0] * 4 + [1] * 3 + [2] * 3), noise[:, 10:]), asked)
+    campaign_s = time.process_time() - started
+    return [
+        Row(
+            what="one decision of check, ms", measured=1e3 * statistics.median(took_s), bar=DECISION_MS, form=".2f"
+        ),
+        Row(what="100,000 verdicts, CPU s", measured=campaign_s, bar=CAMPAIGN_CPU_S, form=".2f"),
+    ]
+
+
 def newest(bench_: Bench, name: str) -> tuple[Path, Record]:
     """The newest record of a toolchain, and where it lies."""
 
@@ -277,12 +306,12 @@ def replicate_overhead(bench_: Bench, prepared: Record) -> Row:
 def _replicate(bench_: Bench, prepared: Record, launch: Launch) -> Callable[[], Spent]:
     """A replicate through the supervisor; its wall time, and its worker's CPU time."""
     case, measure = bench_.job.baseline.cases[0], bench_.job.baseline.measure
-    built = built_of(bench_, prepared)
+    built, task = built_of(bench_, prepared), bench.Task(workload=case.workload, measure=measure)
 
     def once() -> Spent:
         before_s = _cpu_s(resource.getrusage(resource.RUSAGE_CHILDREN))
         started = time.perf_counter()
-        result = bench.replicate(built, case.workload, measure, launch)
+        result = bench.replicate(built, task, launch)
         wall_s = time.perf_counter() - started
         if isinstance(result, Failure):
             raise RuntimeError(result.cause)  # noqa: TRY004  # a bench that failed is no wrong type
@@ -415,6 +444,7 @@ def measured_rows(folder: Path, repeats: Repeats, *, cold: bool) -> list[Row]:
     warm = warm_row(bench_)
     return [
         *start_rows(bench_),
+        *verdict_rows(),
         bench_overhead(bench_),
         replicate_overhead(bench_, prepared),
         *rate_rows(bench_, prepared),

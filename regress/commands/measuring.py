@@ -203,8 +203,8 @@ def _flags(given: Sequence[str]) -> dict[str, str]:
 def _with_reference(job: Job, sides: list[Side]) -> tuple[list[Side], int | None]:
     """What to measure, and which of it the candidate is measured side by side with, if any.
 
-    The baseline's own toolchain, built as its cases say, is put in front where its stored references cannot be used here;
-    it is not measured twice.
+    The baseline's own toolchain, built as its cases say, is put in front where its stored references cannot be used
+    here; it is not measured twice.
     """
     if not pipeline.needs_reference(job, _python_of(job, sides[-1].toolchain)):
         return sides, None
