@@ -13,7 +13,8 @@ import msgspec
 
 from regress import supervisor
 from regress.errors import BenchError, ConfigError
-from regress.record import Failure, Replicate, publishable
+from regress.record import Failure, Replicate
+from regress.redact import publishable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,7 +7,6 @@ Every number in it is checked when it is read, so that a rate of zero or a NaN n
 from __future__ import annotations
 
 import hashlib
-import re
 import statistics
 from datetime import datetime  # msgspec reads the annotations at run time
 from typing import Annotated, Any, Literal
@@ -386,40 +385,6 @@ def first_duplicate(keys: Any) -> str | None:  # noqa: ANN401
 def digest(value: object) -> str:
     """SHA-256, in hexadecimal, over the canonical JSON text of a value (keys sorted)."""
     return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
-
-
-_URL = re.compile(r"\b(?!file:)[a-z][a-z0-9+.-]*://[^\s'\"]*", re.IGNORECASE)
-_ABSOLUTE_PATH = re.compile(
-    r"(?<![\w.:)…])(?:file://)?/(?:[\w.+@=-]+/)*[\w.+@=-]+/?|(?<=:)/(?:[\w.+@=-]+/)+[\w.+@=-]+/?"
-)
-_GLUED_PATH = re.compile(r"(?<=[\w=])/(?:home|root|Users|tmp|var|opt)/(?:[\w.+@=-]+/)*[\w.+@=-]+")
-_SECRET = re.compile(r"\b(?:hf_|gh[pousr]_|github_pat_)[A-Za-z0-9_]{8,}|(?i:bearer )\S+")
-_USER_INFO = re.compile(r"(?<=://)[^/\s@]+(?=@)")
-
-
-def publishable(text: str) -> str:
-    """The text with absolute paths cut to their last part, and tokens, user names and passwords struck out.
-
-    The last two parts of a path stay where the first of them is a package's folder and no person's name, below
-    `site-packages` or `lib`.
-    """
-    urls: list[str] = []
-
-    def put_aside(match: re.Match[str]) -> str:
-        urls.append(_USER_INFO.sub("***", match.group()))
-        return f"\x00{len(urls) - 1}\x00"
-
-    text = _URL.sub(put_aside, _SECRET.sub("***", text))
-    text = _GLUED_PATH.sub(_shortened, _ABSOLUTE_PATH.sub(_shortened, text))
-    return re.sub("\x00([0-9]+)\x00", lambda match: urls[int(match.group(1))], text)
-
-
-def _shortened(match: re.Match[str]) -> str:
-    parts = match.group().removeprefix("file://").strip("/").split("/")
-    if parts[0] in {"home", "Users"}:
-        parts = parts[2:]  # the second part is a person
-    kept = parts[-2:] if {"site-packages", "lib"} & set(parts[:-1]) else parts[-1:]
-    return "/".join(["…", *kept])
 
 
 class _SchemaOnly(msgspec.Struct):

@@ -170,7 +170,7 @@ def walk(comparison: Comparison, parameters: Parameters) -> Walk:
             state.wanted[changed] = count + extra
         elif changed.any():
             state.confirm(changed, count + extra, found, comparison.again(count))
-    return state.result()
+    return state
 
 
 class _Look:
@@ -213,18 +213,8 @@ class _Look:
         return codes
 
 
-@dataclass(frozen=True)
-class _State:
-    """Arrays that the looks fill in."""
-
-    code: NDArray[np.int8]
-    look: NDArray[np.int64]
-    used: NDArray[np.int64]
-    wanted: NDArray[np.int64]
-    change: Floats
-    low: Floats
-    high: Floats
-    p_value: Floats
+class _State(Walk):
+    """A walk whose arrays the looks fill in."""
 
     @classmethod
     def start(cls, size: int, first: int) -> _State:
@@ -262,6 +252,3 @@ class _State:
         change = np.where(found.is_faster, _FASTER, np.where(found.beyond, _SLOWER, _SLOWER_LAST))
         self.code[which] = np.where(found.shown_again(again), change, _UNCONFIRMED)[which]
         self.used[which], self.wanted[which] = used, 0
-
-    def result(self) -> Walk:
-        return Walk(**vars(self))

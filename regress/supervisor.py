@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from regress import process
-from regress.record import Failure, Stage, digest, publishable
+from regress.record import Failure, Stage, digest
+from regress.redact import publishable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -34,6 +34,29 @@ if TYPE_CHECKING:
 
 CASE = "tiny/q4f16_1/llvm/p64+16"
 NOON = datetime(2026, 10, 3, 12, 0, tzinfo=timezone.utc)
+BASELINE_TEXT = """\
+# the nightly cases
+runner = "cpu"
+toolchain = "tvm-0.26.0"
+tolerance = { decode_tokens_per_s = 0.05 }  # of the rate
+
+[[cases]]
+model = "synthetic:llama-mini"   # small
+quantization = "q4f32_1"
+target = "llvm"
+prompt_tokens = 16
+new_tokens = 128
+tolerance = { prefill_tokens_per_s = 0.15 }
+
+[[cases]]
+model = "synthetic:llama-mini"
+name = "other"
+quantization = "q4f32_1"
+target = "cuda-sm_87"
+prompt_tokens = 64
+new_tokens = 16
+"""
+BASELINE_KEYS = ("llama-mini/q4f32_1/llvm/p16+128", "other/q4f32_1/cuda-sm_87/p64+16")
 TOLERANCES = {"prefill_tokens_per_s": 0.05, "decode_tokens_per_s": 0.05}
 
 

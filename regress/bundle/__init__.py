@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regress import process, record, supervisor, toolchain
+from regress import process, record, redact, supervisor, toolchain
 from regress.bundle.archive import (
     PLATFORM,
     SCHEMA,
@@ -165,7 +165,7 @@ def _pip_error(stderr: str) -> str | None:
     """What pip says after the last `ERROR:`; the exception that it did not expect, where it is one."""
     said = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
     line = supervisor.telling_line(stderr) if not said or said[-1].startswith("Exception") else said[-1]
-    return record.publishable(line) if line else None
+    return redact.publishable(line) if line else None
 
 
 def _manifest(spec: ToolchainSpec, folder: Path, python: str, platform: str) -> Manifest:
@@ -176,7 +176,7 @@ def _manifest(spec: ToolchainSpec, folder: Path, python: str, platform: str) -> 
         schema=SCHEMA,
         name=spec.name,
         key=cache.key(spec, python=python, platform=system),
-        packages=tuple(record.publishable(package) for package in spec.packages),
+        packages=tuple(redact.publishable(package) for package in spec.packages),
         as_of=spec.as_of,
         interpreter=spec.python,
         python=python,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from regress.errors import BuildError
 from regress.model.folder import CONFIG, INDEX, check, read_shape
-from regress.record import publishable
+from regress.redact import publishable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

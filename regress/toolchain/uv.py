@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from regress import process
 from regress.errors import ToolchainError
-from regress.record import publishable
+from regress.redact import publishable
 from regress.toolchain.cache import NO_SPACE_HINT
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pytest
 from integration.hub_server import LocalHub, Repository, serving
 from safetensors.numpy import save
 
-from regress import record
+from regress import redact
 from regress.errors import BuildError
 from regress.model import resolve
 from regress.shape import Shape
@@ -104,7 +104,7 @@ def test_a_repository_is_downloaded_and_pinned(hub: LocalHub, env: dict[str, str
     assert found == wanted
     assert said == [f"downloading {REPO} at {FIRST[:12]} to {home / 'models' / 'hf'}, as far as it is not there"]
     assert hub.downloads("pytorch_model.bin") == []
-    assert record.publishable(model.identity.source) == model.identity.source
+    assert redact.publishable(model.identity.source) == model.identity.source
 
 
 def test_a_branch_that_moved_is_another_model(hub: LocalHub, env: dict[str, str], home: Path) -> None:

@@ -6,34 +6,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from factories import BASELINE_KEYS as KEYS
+from factories import BASELINE_TEXT as TEXT
 from factories import make_environment, sha
 
 from regress.baseline import parse_baseline
 from regress.errors import ConfigError
-
-TEXT = """\
-# the nightly cases
-runner = "cpu"
-toolchain = "tvm-0.26.0"
-tolerance = { decode_tokens_per_s = 0.05 }  # of the median
-
-[[cases]]
-model = "synthetic:llama-mini"   # small
-quantization = "q4f32_1"
-target = "llvm"
-prompt_tokens = 16
-new_tokens = 128
-tolerance = { prefill_tokens_per_s = 0.15 }
-
-[[cases]]
-model = "synthetic:llama-mini"
-name = "other"
-quantization = "q4f32_1"
-target = "cuda-sm_87"
-prompt_tokens = 64
-new_tokens = 16
-"""
-KEYS = ("llama-mini/q4f32_1/llvm/p16+128", "other/q4f32_1/cuda-sm_87/p64+16")
 
 
 def test_cases_have_readable_keys_and_their_own_tolerances() -> None:

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 from regress.errors import BuildError, ConfigError, UsageError
 from regress.model import folder as model_folder
 from regress.model import resolve, synthetic
-from regress.record import publishable
+from regress.redact import publishable
 from regress.shape import PRESETS, Shape
 from regress.source import parse_source, peek_name
 

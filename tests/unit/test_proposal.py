@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from factories import BASELINE_KEYS as KEYS
+from factories import BASELINE_TEXT as TEXT
 from factories import NOON, make_artifact, make_case, make_environment, make_record, sha
 
 from regress.baseline import parse_baseline
@@ -17,29 +19,6 @@ from regress.recipe import FLAGS
 if TYPE_CHECKING:
     from regress.record import Record
 
-TEXT = """\
-# the nightly cases
-runner = "cpu"
-toolchain = "tvm-0.26.0"
-tolerance = { decode_tokens_per_s = 0.05 }  # of the rate
-
-[[cases]]
-model = "synthetic:llama-mini"   # small
-quantization = "q4f32_1"
-target = "llvm"
-prompt_tokens = 16
-new_tokens = 128
-tolerance = { prefill_tokens_per_s = 0.15 }
-
-[[cases]]
-model = "synthetic:llama-mini"
-name = "other"
-quantization = "q4f32_1"
-target = "cuda-sm_87"
-prompt_tokens = 64
-new_tokens = 16
-"""
-KEYS = ("llama-mini/q4f32_1/llvm/p16+128", "other/q4f32_1/cuda-sm_87/p64+16")
 WHY = Why(written_on=date(2026, 10, 3), reason="first")
 
 

@@ -10,7 +10,8 @@ import pytest
 from factories import make_broken, make_case, make_record
 
 from regress.errors import HistoryError
-from regress.record import decode_record, digest, encode, publishable
+from regress.record import decode_record, digest, encode
+from regress.redact import publishable
 
 GOLDEN = Path(__file__).parent / "golden" / "record-1.json"
 
