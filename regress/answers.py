@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from regress.record import Failure
 from regress.verdict import Agreement, Verdict
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from regress.record import Replicate
+    from regress.record import CaseResult
     from regress.verdict import Outcome, Reason, Reference
 
 
@@ -32,17 +33,19 @@ class Limits:
 
 
 def judge_answers(
-    case: str, reference: Reference, candidate: Replicate, agreement: Agreement | None, limits: Limits
+    reference: Reference, result: CaseResult, agreement: Agreement | Failure | None, limits: Limits
 ) -> list[Verdict]:
     """The verdict on the first prompt's greedy tokens and logits; empty where the reference's are not known.
 
     Args:
-        case: Key of the case.
         reference: With the tokens and the digest to compare with.
-        candidate: What the candidate answered.
-        agreement: How alike both builds answer, where both were at hand.
+        result: What was measured: at least one replicate.
+        agreement: How alike both builds answer, or why that could not be found out; `None` where nobody compared them.
         limits: What they may differ by.
     """
+    case, candidate = result.key, result.replicates[0]
+    if len({replicate.logits_sha256 for replicate in result.replicates}) > 1:
+        return [_verdict(case, "inconclusive", "unsteady_answers", "the logits differ from process to process")]
     if not reference.token_ids:
         return []
     if reference.logits_sha256 == candidate.logits_sha256:
@@ -50,14 +53,17 @@ def judge_answers(
     if agreement is not None:
         return [_judge_agreement(case, agreement, limits)]
     if reference.token_ids == candidate.token_ids:
-        text = f"the same {len(reference.token_ids)} greedy tokens, from logits that differ by rounding"
+        text = f"the same {len(reference.token_ids)} greedy tokens, from other logits"
         return [_verdict(case, "pass", "same_tokens", text)]
     at = first_difference(reference.token_ids, candidate.token_ids)
     text = f"the greedy tokens differ from the reference's from token {at} on; `regress compare` says by how much"
     return [_verdict(case, "inconclusive", "other_answers", text)]
 
 
-def _judge_agreement(case: str, agreement: Agreement, limits: Limits) -> Verdict:
+def _judge_agreement(case: str, agreement: Agreement | Failure, limits: Limits) -> Verdict:
+    if isinstance(agreement, Failure):
+        text = f"the logits differ from the reference's, and could not be compared: {agreement.cause}"
+        return _verdict(case, "inconclusive", "other_answers", text)
     alike = agreement.top1 >= limits.top1 and agreement.kl_nats <= limits.kl_nats
     outcome: Outcome = "pass" if alike else "regressed"
     reason: Reason = "agreeing_answers" if alike else "other_answers"
@@ -86,10 +92,12 @@ def agreement_of(reference: NDArray[np.float32], candidate: NDArray[np.float32])
         candidate: The other build's, of the same shape.
 
     Raises:
-        ValueError: The shapes differ.
+        ValueError: The shapes differ, or a logit is no finite number.
     """
     if reference.shape != candidate.shape:
         raise ValueError(f"logits of shape {candidate.shape} cannot be compared with {reference.shape}")
+    if not (np.isfinite(reference).all() and np.isfinite(candidate).all()):
+        raise ValueError("a logit is not finite")
     ours, theirs = _log_probabilities(candidate), _log_probabilities(reference)
     divergence = (np.exp(theirs) * (theirs - ours)).sum(axis=1)
     return Agreement(

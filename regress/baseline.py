@@ -8,11 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from regress.config import Table, convert, parse_toml
+from regress.decision import FEWEST_BASELINE_RUNS, known_spread
 from regress.errors import ConfigError, did_you_mean
 from regress.gates import GATES
 from regress.metric import METRICS
 from regress.recipe import check_context, check_recipe, complete_flags
-from regress.record import BuildFacts, Environment, Instant, Positive, Sha256, TokenCount, Workload, first_duplicate
+from regress.record import (
+    BuildFacts,
+    Environment,
+    Instant,
+    Positive,
+    Sha256,
+    TokenCount,
+    Workload,
+    digest,
+    first_duplicate,
+)
 from regress.rule import Parameters
 from regress.source import parse_source, peek_name
 from regress.stats import Prior  # noqa: TC001  # msgspec reads the annotations at run time
@@ -21,7 +32,7 @@ from regress.verdict import Reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from regress.record import CaseResult, Record
+    from regress.record import CaseResult, Method, Record
 
 Tolerance = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
@@ -76,6 +87,7 @@ class StoredReference(Table, frozen=True):
         toolchain_fingerprint: Its fingerprint.
         artifact: Digest of the artifact; its facts stand under `[artifacts]`.
         harness: SHA-256 of the worker that measured.
+        method: SHA-256 of how the replicates were taken.
         model_digest: SHA-256 of the model's configuration and weights.
         written_on: The day the reference was made, in UTC.
         reason: Why.
@@ -89,6 +101,7 @@ class StoredReference(Table, frozen=True):
     toolchain_fingerprint: Sha256
     artifact: Sha256
     harness: Sha256
+    method: Sha256
     model_digest: Sha256
     written_on: date
     reason: Annotated[str, msgspec.Meta(min_length=1)]
@@ -224,6 +237,26 @@ class Baseline(Table, frozen=True):
         """Metric to the largest loss that passes, for one case."""
         return {**self.tolerance, **case.tolerance}
 
+    def reference_usable(self, case: Case, environment: Environment, harness: str, method: Method) -> bool:
+        """Whether a case has stored replicates, of that machine and worker, taken in that way."""
+        stored = case.reference
+        alike = stored is not None and (stored.harness, stored.method) == (harness, digest(method))
+        return alike and self._is_of(environment)
+
+    def pairs(self) -> bool:
+        """Whether verdicts are to come from the reference's own artifact, measured beside the candidate."""
+        if self.check.paired != "auto":
+            return self.check.paired == "always"
+        return any(
+            _sessions_differ(case.reference, metric)
+            for case in self.cases
+            if case.reference
+            for metric in self.tolerances(case)
+        )
+
+    def _is_of(self, environment: Environment) -> bool:
+        return self.environment is not None and self.environment.fingerprint == environment.fingerprint
+
     def parameters(self, case: Case) -> dict[str, Parameters]:
         """Metric to what its verdict is asked with, for one case; all verdicts share the chance of a false alarm."""
         checks = sum(len(self.tolerances(each)) for each in self.cases)
@@ -232,10 +265,9 @@ class Baseline(Table, frozen=True):
             for metric, tolerance in self.tolerances(case).items()
         }
 
-    def holds_for(self, environment: Environment, harness: str) -> bool:
-        """Whether the stored references are of that machine, and measured by that worker."""
-        same_machine = self.environment is not None and self.environment.fingerprint == environment.fingerprint
-        return same_machine and all(case.reference is None or case.reference.harness == harness for case in self.cases)
+    def holds_for(self, environment: Environment, harness: str, method: Method) -> bool:
+        """Whether all cases have stored replicates, of that machine and worker, taken in that way."""
+        return all(self.reference_usable(case, environment, harness, method) for case in self.cases)
 
     def references(self) -> dict[str, Reference]:
         """Case key to the stored reference, or the published one, for the cases that have any."""
@@ -244,12 +276,21 @@ class Baseline(Table, frozen=True):
         return {**published, **stored}
 
 
+def _sessions_differ(reference: StoredReference, metric: str) -> bool:
+    """Whether sessions of the stored replicates differ so much that only a comparison on the spot can tell."""
+    sessions = reference.values(metric)
+    if sum(map(len, sessions)) < FEWEST_BASELINE_RUNS:
+        return False
+    return known_spread(sessions, higher_is_better=True, prior=reference.earlier.get(metric)).sessions_differ
+
+
 def _stored(reference: StoredReference, artifacts: Mapping[str, BuildFacts]) -> Reference:
     return Reference(
         form="two_sample",
         name=reference.toolchain,
         sessions=tuple(session.values for session in reference.sessions),
         harness=reference.harness,
+        method=reference.method,
         model_digest=reference.model_digest,
         toolchain_fingerprint=reference.toolchain_fingerprint,
         build=artifacts.get(reference.artifact),
@@ -288,6 +329,8 @@ def parse_baseline(text: str, name: str) -> Baseline:
         check_recipe(case.quantization, case.target, f"{name}: cases[{index}]")
         flags = complete_flags(case.flags, f"{name}: cases[{index}].flags")
         check_context(case.workload, flags, f"{name}: cases[{index}]")
+        if not baseline.tolerances(case):
+            raise ConfigError(f"{name}: cases[{index}]: no metric has a tolerance, so nothing could be judged")
         _check_reference(baseline, case, f"{name}: cases[{index}]")
     _check_epochs(baseline, name)
     duplicate = first_duplicate(case.key for case in baseline.cases)
@@ -304,6 +347,7 @@ def references_of(record: Record) -> dict[str, Reference]:
             name=record.toolchain.name,
             sessions=(values_of(case),),
             harness=record.harness,
+            method=digest(record.method),
             model_digest=case.artifact.model.digest,
             toolchain_fingerprint=record.toolchain.fingerprint,
             build=case.artifact.facts,
@@ -316,9 +360,10 @@ def references_of(record: Record) -> dict[str, Reference]:
 
 
 def values_of(result: CaseResult) -> dict[str, tuple[float, ...]]:
-    """Metric to the value of each replicate, sorted by metric."""
+    """Metric to the value of each replicate, sorted; metrics that only some replicates have are left out."""
     names = sorted({name for replicate in result.replicates for name in replicate.samples})
-    return {name: tuple(result.values(name)) for name in names}
+    values = {name: tuple(result.values(name)) for name in names}
+    return {name: each for name, each in values.items() if len(each) == len(result.replicates)}
 
 
 def _check_epochs(baseline: Baseline, name: str) -> None:

@@ -110,7 +110,7 @@ def replicate(built: Built, task: Task, launch: Launch) -> Replicate | Failure:
     started_at = datetime.now(timezone.utc)
     with _folder() as folder:
         result = supervisor.run_worker("bench_vm", request, launch, stage="bench", folder=folder)
-    return result if isinstance(result, Failure) else _replicate(result, started_at)
+    return result if isinstance(result, Failure) else replicate_of(result, started_at)
 
 
 def logits(built: Built, task: Task, token_ids: Sequence[int], launch: Launch) -> NDArray[np.float32] | Failure:
@@ -148,7 +148,7 @@ def _folder() -> Iterator[Path]:
         raise BenchError(f"{where}: cannot write what a worker needs: {error.strerror or error}") from error
 
 
-def _replicate(result: dict[str, Any], started_at: datetime) -> Replicate | Failure:
+def replicate_of(result: dict[str, Any], started_at: datetime) -> Replicate | Failure:
     """The worker's result as a replicate; a rate that is no positive number is a failure, not a measurement."""
     try:
         return msgspec.convert({**result, "started_at": started_at}, Replicate)

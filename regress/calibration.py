@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from regress.decision import Decision
-    from regress.verdict import CheckReport
+    from regress.verdict import CheckReport, Verdict
 
 LEVELS = (0.1, 0.05, 0.01)
 """Levels at which p-values of unchanged builds are counted."""
@@ -37,18 +37,21 @@ class Calibration(Stored, frozen=True):
         verdicts: Verdicts on metrics of identical builds.
         false_fails: Verdicts that the rule, left alone, would have called regressed.
         false_fails_bound: 95 % upper bound of their share, as if the verdicts were independent.
+        first_fails: Verdicts that the stored replicates alone would have called regressed, before the reference was
+            measured beside.
         false_improvements: Verdicts that it would have called improved.
         inconclusive: Verdicts that it could not decide.
         blind: Those of the inconclusive ones whose smallest visible loss exceeds the tolerance.
         inconclusive_share: Share of inconclusive verdicts.
-        mean_replicates: Candidate replicates, or blocks, that a verdict took.
-        levels: Calibration of the p-values at the first look.
+        mean_replicates: Candidate replicates, or blocks, that a verdict took, of both stages where there were two.
+        levels: Calibration of the p-values at the first look of the first stage.
     """
 
     reports: int
     verdicts: int
     false_fails: int
     false_fails_bound: float | None
+    first_fails: int
     false_improvements: int
     inconclusive: int
     blind: int
@@ -59,28 +62,32 @@ class Calibration(Stored, frozen=True):
 
 def calibration(reports: Iterable[CheckReport]) -> Calibration:
     """Counts over the verdicts on identical builds."""
-    by_report = [_decisions(report) for report in reports]
-    decisions = [decision for found in by_report for decision in found]
+    by_report = [_identical(report) for report in reports]
+    verdicts = [verdict for found in by_report for verdict in found]
+    decisions = [verdict.decision for verdict in verdicts if verdict.decision]
+    firsts = [first for verdict in verdicts if (first := verdict.first or verdict.decision)]
     count = len(decisions)
     fails = _count(decisions, "regressed")
     inconclusive = [decision for decision in decisions if decision.outcome == "inconclusive"]
-    used = sum(decision.replicates + decision.confirming for decision in decisions)
+    seen_again = [verdict.first for verdict in verdicts if verdict.first]
+    used = sum(decision.replicates + decision.confirming for decision in (*decisions, *seen_again))
     return Calibration(
         reports=sum(bool(found) for found in by_report),
         verdicts=count,
         false_fails=fails,
         false_fails_bound=upper_bound(fails, count) if count else None,
+        first_fails=_count(firsts, "regressed"),
         false_improvements=_count(decisions, "improved"),
         inconclusive=len(inconclusive),
         blind=sum((decision.visible_loss or 0) > decision.tolerance for decision in inconclusive),
         inconclusive_share=len(inconclusive) / count if count else None,
         mean_replicates=used / count if count else None,
-        levels=tuple(_level(decisions, level) for level in LEVELS),
+        levels=tuple(_level(firsts, level) for level in LEVELS),
     )
 
 
-def _decisions(report: CheckReport) -> list[Decision]:
-    return [verdict.decision for verdict in report.verdicts if verdict.identical and verdict.decision]
+def _identical(report: CheckReport) -> list[Verdict]:
+    return [verdict for verdict in report.verdicts if verdict.identical and verdict.decision]
 
 
 def _count(decisions: Sequence[Decision], outcome: str) -> int:

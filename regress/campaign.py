@@ -94,6 +94,7 @@ class Campaign:
         self._cases = job.baseline.cases
         self._taken: list[Measured] = []
         self._models: dict[str, LocalModel] = {}
+        self._built: set[tuple[str, Recipe]] = set()
         self._round = 0
         # What is asked for is checked before anything is installed.
         recipes = [self._recipes(side) for side in sides]
@@ -156,21 +157,19 @@ class Campaign:
         finally:
             lock.release()
 
-    def agreements(self, reference: int, candidate: int) -> dict[str, Agreement]:
-        """Case key to how alike two sides answer, for the cases whose logits differ.
+    def agreements(self, reference: int, candidate: int) -> dict[str, Agreement | Failure]:
+        """Case key to how alike two sides answer, for the cases whose logits differ; or why nobody knows.
 
         Args:
             reference: Number of the side whose tokens are given to both.
             candidate: Number of the other side.
         """
         one, other = self._taken[reference], self._taken[candidate]
-        found = {
+        return {
             case.key: self._agreement(case, one, other) for case in self._cases if _answers_differ(case, one, other)
         }
-        return {key: agreement for key, agreement in found.items() if agreement is not None}
 
-    def _agreement(self, case: Case, reference: Measured, candidate: Measured) -> Agreement | None:
-        """How alike both answer; `None` where one of them failed to say."""
+    def _agreement(self, case: Case, reference: Measured, candidate: Measured) -> Agreement | Failure:
         job, answered = self._job, []
         tokens = reference.replicates[case.key][0].token_ids
         with job.reporter.step(f"answers of {case.key}") as step:
@@ -178,9 +177,14 @@ class Campaign:
                 launch = job.launch_of(one.installed, job.baseline.measure.bench_timeout_s, step)
                 answered.append(bench.logits(one.built[case.key], self._task(case), tokens, launch))
         before, after = answered
-        if isinstance(before, Failure) or isinstance(after, Failure):
-            return None
-        return agreement_of(before, after)
+        if isinstance(before, Failure):
+            return before
+        if isinstance(after, Failure):
+            return after
+        try:
+            return agreement_of(before, after)
+        except ValueError as error:
+            return Failure(stage="bench", cause=str(error), how="logits compared")
 
     def _install(self, name: str) -> InstalledToolchain:
         spec = self._job.config.toolchain(name)
@@ -201,7 +205,10 @@ class Campaign:
             machine = job.machine(installed.identity.python)
             order = Order(recipe=recipe, local=local, toolchain=installed, machine=machine)
             launch = job.launch_of(installed, job.baseline.measure.build_timeout_s, step)
-            result = build(order, job.home, launch, anew=job.rebuild)
+            # Two sides of one build share a folder: what one was built for must not change under the other.
+            anew = job.rebuild and (installed.identity.fingerprint, recipe) not in self._built
+            result = build(order, job.home, launch, anew=anew)
+            self._built.add((installed.identity.fingerprint, recipe))
             if isinstance(result, Built) and result.cached:
                 step.remark("found in the cache")
         self._note_failure(result)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,68 +11,62 @@ import msgspec
 from regress.answers import Limits, judge_answers
 from regress.baseline import references_of
 from regress.gates import GATES, judge_build
-from regress.judge import decide, judge_speed
+from regress.judge import decide, judge_speed, same_build
 from regress.metric import METRICS
+from regress.record import digest
+from regress.rule import ALPHA_PASS_AGAIN
 from regress.verdict import SCHEMA, CheckReport, Verdict, broken, missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from regress.baseline import Baseline, Case
-    from regress.record import CaseResult, Record
+    from regress.decision import Decision
+    from regress.record import CaseResult, Failure, Record
+    from regress.rule import Parameters
     from regress.verdict import Agreement, Reference
 
 
-def check(
-    record: Record,
-    baseline: Baseline,
-    baseline_name: str,
-    measured: Record | None = None,
-    agreements: Mapping[str, Agreement] | None = None,
-) -> CheckReport:
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What was measured side by side with the candidate.
+
+    Attributes:
+        record: The record; the last replicates of both are of the last block.
+        stands_in: Whether it is the baseline's own build measured again: then it stands in for a stored reference that
+            holds here only if it is the very same build. Else it is what somebody asked to compare with.
+        agreements: Case key to how alike both builds answer, or why that could not be found out.
+    """
+
+    record: Record
+    stands_in: bool = True
+    agreements: Mapping[str, Agreement | Failure] = field(default_factory=dict)
+
+
+def check(record: Record, baseline: Baseline, baseline_name: str, beside: Beside | None = None) -> CheckReport:
     """Every verdict about a record.
 
     Args:
         record: What was measured.
         baseline: Cases, tolerances and stored references.
         baseline_name: The baseline file's name, for the report.
-        measured: A record of the reference toolchain, measured side by side with `record`; the cases that it has
-            replicates of are compared with these, the last of both being of the last block. Where the stored
-            references hold for this machine it tells a change of the machine from one of the code.
-        agreements: Case key to how alike both builds answer, where somebody compared them.
+        beside: What was measured side by side with it. Where stored references hold for this machine, too, it tells a
+            change of the machine from one of the code.
     """
-    references = _references(baseline, measured)
-    asked = _Asked(
-        record=record,
-        baseline=baseline,
-        references=references,
-        measured=measured,
-        agreements=agreements or {},
-    )
+    asked = _Asked(record=record, baseline=baseline, stored=baseline.references(), beside=beside)
     verdicts = [verdict for case in baseline.cases for verdict in _judge_case(asked, case)]
+    paired = any(verdict.decision.form == "paired" for verdict in verdicts if verdict.decision)
     return CheckReport(
         schema=SCHEMA,
         record=record.id,
         runner=record.runner,
         toolchain=record.toolchain.name,
         baseline=baseline_name,
-        against="measured" if any(each.form == "paired" for each in references.values()) else "stored",
-        reference_toolchain=measured.toolchain.name if measured else baseline.toolchain,
-        reference_record=measured.id if measured else None,
+        against="measured" if paired or (beside and not beside.stands_in) else "stored",
+        reference_toolchain=beside.record.toolchain.name if beside else baseline.toolchain,
+        reference_record=beside.record.id if beside else None,
         verdicts=tuple(verdicts),
     )
-
-
-def _references(baseline: Baseline, measured: Record | None) -> dict[str, Reference]:
-    """Case key to what it is compared with: what was measured beside it, else what is stored.
-
-    A case that the reference toolchain broke at has no reference: what is stored says nothing of why it does here.
-    """
-    if measured is None:
-        return baseline.references()
-    failed = {case.key for case in measured.cases if case.failure}
-    stored = {key: reference for key, reference in baseline.references().items() if key not in failed}
-    return {**stored, **references_of(measured)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,40 +75,95 @@ class _Asked:
 
     record: Record
     baseline: Baseline
-    references: Mapping[str, Reference]
-    measured: Record | None
-    agreements: Mapping[str, Agreement]
+    stored: Mapping[str, Reference]
+    beside: Beside | None
+
+    def usable(self, key: str) -> Reference | None:
+        """The stored replicates of a case where they hold here; `None` where they do not, or there are none."""
+        stored, result = self.stored.get(key), self.record.case(key)
+        if stored is None or stored.form != "two_sample" or result is None:
+            return None
+        return None if _incomparable(self.record, self.baseline, result, stored) else stored
+
+    def reference(self, key: str) -> Reference | None:
+        """What a case is compared with; `None` where there is nothing."""
+        if self.beside is None:
+            return self.stored.get(key)
+        usable = self.usable(key) if self.beside.stands_in else None
+        measured = references_of(self.beside.record).get(key)
+        if usable is None:
+            return measured
+        return measured if measured and self._is_the_stored_build(key, usable) else usable
+
+    def again(self, key: str) -> Reference | None:
+        """The stored replicates that the reference of a case stands in for; `None` where it is no such one."""
+        usable = self.usable(key)
+        if self.beside is None or not self.beside.stands_in or usable is None:
+            return None
+        return usable if self._is_the_stored_build(key, usable) else None
+
+    def _is_the_stored_build(self, key: str, stored: Reference) -> bool:
+        measured = self.beside.record if self.beside else None
+        result = measured.case(key) if measured else None
+        return measured is not None and result is not None and same_build(stored, result, measured.toolchain)
 
 
 def _judge_case(asked: _Asked, case: Case) -> list[Verdict]:
     """The verdicts on one case; a single one where there is nothing to compare."""
-    record, baseline, reference = asked.record, asked.baseline, asked.references.get(case.key)
+    record, baseline, reference = asked.record, asked.baseline, asked.reference(case.key)
     result = record.case(case.key)
     if result is None:
         return [missing(case.key, "case_vanished", "the record does not have this case")]
     if result.failure is not None:
         return [broken(case.key, result.failure)]
     if reference is None:
-        return [_no_reference(case.key, asked.measured)]
+        return [_no_reference(case.key, asked.beside)]
     gates = _build_gates(baseline, reference, result)
     if incomparable := _incomparable(record, baseline, result, reference):
         return [*gates, incomparable]
     if not result.replicates:
         return [*gates, missing(case.key, "metric_vanished", "the record has no replicates of this case")]
-    answers = _answers(baseline, reference, result, asked.agreements.get(case.key))
-    return [*gates, *answers, *_speed(asked, case, reference, result)]
+    return [*gates, *_answers(asked, reference, result), *_speed(asked, case, reference, result)]
+
+
+def _answers(asked: _Asked, reference: Reference, result: CaseResult) -> list[Verdict]:
+    limits = Limits(top1=asked.baseline.check.top1_agreement, kl_nats=asked.baseline.check.kl_nats)
+    agreement = asked.beside.agreements.get(result.key) if asked.beside and reference.form == "paired" else None
+    return judge_answers(reference, result, agreement, limits)
 
 
 def _speed(asked: _Asked, case: Case, reference: Reference, result: CaseResult) -> list[Verdict]:
-    """The verdicts on a case's rates; about the runner where the reference's own build moved, too."""
+    """The verdicts on a case's rates.
+
+    Where the reference stands in for stored replicates, a loss has a second chance to pass by luck, so that this chance
+    is made small; and where the reference's own build moved, too, the verdict is about the runner.
+    """
     bandwidth = asked.baseline.check.memory_bandwidth_bytes_per_s
     parameters = asked.baseline.parameters(case)
-    verdicts = judge_speed(reference, result, asked.record.toolchain, parameters, bandwidth)
-    moved = _moved(asked.baseline, case, asked.measured) if asked.measured else {}
+    stored = asked.again(case.key) if reference.form == "paired" else None
+    if stored is None or asked.beside is None:
+        return judge_speed(reference, result, asked.record.toolchain, parameters, bandwidth)
+    strict = {metric: replace(each, alpha_pass=ALPHA_PASS_AGAIN) for metric, each in parameters.items()}
+    verdicts = judge_speed(reference, result, asked.record.toolchain, strict, bandwidth)
+    again = asked.beside.record.case(case.key)
+    moved = _moved(stored, again, parameters) if again else {}
+    alone = result.replicates[: len(result.replicates) - len(again.replicates if again else ())]
+    first = msgspec.structs.replace(result, replicates=alone)
     return [
-        _about_the_runner(verdict, moved[verdict.metric]) if verdict.metric in moved else verdict
-        for verdict in verdicts
+        _about_the_runner(each, moved) if each.metric in moved else each
+        for each in (_with_first(verdict, stored, first, parameters) for verdict in verdicts)
     ]
+
+
+def _with_first(
+    verdict: Verdict, stored: Reference, alone: CaseResult, parameters: Mapping[str, Parameters]
+) -> Verdict:
+    """The verdict with what the stored replicates had said before the reference was measured beside."""
+    if verdict.metric is None or verdict.decision is None or not alone.values(verdict.metric):
+        return verdict
+    metric = METRICS[verdict.metric]
+    first = decide(metric, stored, alone.values(metric.name), parameters[metric.name])
+    return msgspec.structs.replace(verdict, first=first)
 
 
 def judge_builds(record: Record, baseline: Baseline, baseline_name: str) -> CheckReport:
@@ -153,23 +203,17 @@ def _judge_build_alone(
 
 
 def _build_gates(baseline: Baseline, reference: Reference, result: CaseResult) -> list[Verdict]:
-    if reference.build is None or result.artifact is None:
+    other_model = result.artifact and reference.model_digest not in (None, result.artifact.model.digest)
+    if reference.build is None or result.artifact is None or other_model:
         return []
     return judge_build(result.key, reference.build, result.artifact.facts, {**GATES, **baseline.gates})
 
 
-def _answers(
-    baseline: Baseline, reference: Reference, result: CaseResult, agreement: Agreement | None
-) -> list[Verdict]:
-    limits = Limits(top1=baseline.check.top1_agreement, kl_nats=baseline.check.kl_nats)
-    return judge_answers(result.key, reference, result.replicates[0], agreement, limits)
-
-
-def _no_reference(key: str, measured: Record | None) -> Verdict:
-    result = measured.case(key) if measured else None
-    if measured is None or result is None or result.failure is None:
+def _no_reference(key: str, beside: Beside | None) -> Verdict:
+    result = beside.record.case(key) if beside else None
+    if beside is None or result is None or result.failure is None:
         return missing(key, "no_reference", "the baseline has no reference for this case")
-    text = f"the reference toolchain {measured.toolchain.name} is broken here: {result.failure.cause}"
+    text = f"the reference toolchain {beside.record.toolchain.name} is broken here: {result.failure.cause}"
     return missing(key, "no_reference", text)
 
 
@@ -185,6 +229,8 @@ def _incomparable(record: Record, baseline: Baseline, result: CaseResult, refere
         return missing(key, "other_environment", text)
     if reference.harness not in (None, record.harness):
         return missing(key, "other_harness", "the reference was measured by another version of the bench worker")
+    if reference.method not in (None, digest(record.method)):
+        return missing(key, "other_method", "the reference was measured with other warm-ups, repeats, seed or prompts")
     if result.artifact and reference.model_digest not in (None, result.artifact.model.digest):
         return missing(key, "other_model", "the reference is of other weights under the same name")
     return None
@@ -195,28 +241,30 @@ def _same_machine(record: Record, baseline: Baseline) -> bool:
     return expected is not None and expected.fingerprint == record.environment.fingerprint
 
 
-def _moved(baseline: Baseline, case: Case, measured: Record) -> dict[str | None, float]:
-    """Metric to the loss of the reference's own build against its stored runs, where it moved beyond the tolerance."""
-    stored, result = baseline.references().get(case.key), measured.case(case.key)
-    if stored is None or result is None or _incomparable(measured, baseline, result, stored):
-        return {}
-    if stored.toolchain_fingerprint != measured.toolchain.fingerprint:
-        return {}
+def _moved(stored: Reference, again: CaseResult, parameters: Mapping[str, Parameters]) -> dict[str | None, float]:
+    """Metric to the loss of the reference's own build against its stored runs, where that is sure and intolerable."""
     decisions = {
-        name: decide(METRICS[name], stored, result.values(name), parameters)
-        for name, parameters in baseline.parameters(case).items()
-        if stored.values(name) and result.values(name)
+        name: decide(METRICS[name], stored, again.values(name), each)
+        for name, each in parameters.items()
+        if stored.values(name) and again.values(name)
     }
     return {
         name: decision.loss
         for name, decision in decisions.items()
-        if decision.loss is not None and decision.outcome != "pass" and abs(decision.loss) > decision.tolerance
+        if decision.loss is not None and abs(decision.loss) > decision.tolerance and _is_sure(decision)
     }
 
 
-def _about_the_runner(verdict: Verdict, loss: float) -> Verdict:
+def _is_sure(decision: Decision) -> bool:
+    """Whether a change, in either direction, is larger than its error at the level of a failure."""
+    if decision.loss is None or decision.low is None:
+        return False
+    change = -math.log1p(-decision.loss)
+    return abs(change) > change + math.log1p(-decision.low)
+
+
+def _about_the_runner(verdict: Verdict, moved: Mapping[str | None, float]) -> Verdict:
     """The verdict on a metric whose stored reference no longer holds on this very machine."""
-    text = (
-        f"the runner drifted: the reference's own build is {loss:.1%} off its stored runs; side by side, {verdict.text}"
-    )
+    loss = moved[verdict.metric]
+    text = f"the runner drifted, the reference's own build is {loss:.1%} off its stored runs; {verdict.text}"
     return msgspec.structs.replace(verdict, outcome="inconclusive", reason="runner_drifted", text=text)

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import traceback
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from regress import __version__
 from regress.errors import EXIT_DEFECT, EXIT_HISTORY, EXIT_INTERRUPTED, EXIT_PIPE_CLOSED, RegressError
@@ -215,7 +215,9 @@ def _add_aa(commands: _Commands[argparse.ArgumentParser]) -> None:
     command = _command(commands, "aa", "proving:aa", "check an unchanged build many times: count the false alarms")
     command.add_argument("--baseline", metavar="FILE", help="baseline file (default: run.baseline of regress.toml)")
     command.add_argument("--checks", type=_count, default=50, metavar="N", help="checks to run (default: 50)")
-    command.add_argument("--timeout-s", type=float, default=3600, metavar="S", help="time limit of a check, in seconds")
+    command.add_argument(
+        "--timeout-s", type=_seconds, default=3600, metavar="S", help="time limit of a check, in seconds"
+    )
     command.add_argument("--count-only", action="store_true", help="count what the history holds, measure nothing")
     command.add_argument(
         "--history", metavar="DIR", help="folder of the checks (default: in the cache; with --count-only: the history)"
@@ -312,22 +314,39 @@ def _add_replicates(command: argparse.ArgumentParser, text: str) -> None:
     command.add_argument("--replicates", type=_count, metavar="N", help=text)
 
 
+_Number = TypeVar("_Number", int, float)
+
+
+def _number(text: str, kind: type[_Number]) -> _Number:
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number") from error
+
+
+def _seconds(text: str) -> float:
+    number = _number(text, float)
+    if not 0 < number < 1e9:  # noqa: PLR2004  # a NaN is none of these
+        raise argparse.ArgumentTypeError(f"{text} is no time limit")
+    return number
+
+
 def _fraction(text: str) -> float:
-    number = float(text)
+    number = _number(text, float)
     if not 0 < number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return number
 
 
 def _budget(text: str) -> int:
-    number = int(text)
+    number = _number(text, int)
     if not 3 <= number <= 12:  # noqa: PLR2004  # the first and the last look
         raise argparse.ArgumentTypeError(f"{text} is not between 3 and 12")
     return number
 
 
 def _count(text: str) -> int:
-    number = int(text)
+    number = _number(text, int)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number

@@ -10,7 +10,7 @@ import numpy as np
 
 from regress.comparison import Form, one_sample, paired, standard_error, two_sample
 from regress.record import Stored
-from regress.rule import REASONS, Decided, RuleReason, visible_change, walk
+from regress.rule import LOOKS, REASONS, Decided, RuleReason, visible_change, walk
 from regress.stats import SMALLEST_SD, evidence
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class Decision(Stored, frozen=True):
         p_value: Probability of so large a loss at the first look if nothing had changed, one-sided.
         visible_loss: The smallest loss that would have been seen 19 times of 20 within the budget.
         more: Replicates, or blocks, wanted before the rule can say more; 0 where it ended.
-        needed: Candidate replicates with which a loss of the tolerance would be visible, where the budget has too
-            few; `None` where it has enough, or no number is.
+        needed: A budget with which a loss of the tolerance would be visible, where this one is too small; `None` where
+            it is large enough, or none is.
     """
 
     form: Form
@@ -108,7 +108,7 @@ def against_runs(
         sd=float(known.sd),
         session_sd=math.sqrt(float(known.session_variance)),
         visible_loss=visible,
-        needed=_replicates_needed(known, parameters) if visible > parameters.tolerance else None,
+        needed=_budget_needed(known, parameters) if visible > parameters.tolerance else None,
     )
 
 
@@ -146,10 +146,15 @@ def side_by_side(
 def known_spread(
     sessions: Sequence[Sequence[float]], *, higher_is_better: bool, prior: Prior | None = None
 ) -> Evidence:
-    """What stored replicates say of mean and spread; arguments as in `against_runs`, at least two replicates."""
+    """What stored replicates say of mean and spread; arguments as in `against_runs`, at least two replicates.
+
+    A candidate's replicates share one session. Where each stored one is of a session of its own, all of their variance
+    is taken for that between sessions, as nothing tells it from the rest.
+    """
     labels = [index for index, session in enumerate(sessions) for _ in session]
     baseline = [value for session in sessions for value in session]
-    return evidence(_logarithms(baseline, higher_is_better=higher_is_better), labels, prior)
+    known = evidence(_logarithms(baseline, higher_is_better=higher_is_better), labels, prior)
+    return replace(known, session_variance=known.variance) if len(sessions) == len(baseline) else known
 
 
 def visible_loss(known: Evidence, parameters: Parameters) -> float:
@@ -169,12 +174,13 @@ def visible_side_by_side(known: Evidence, parameters: Parameters) -> float:
     return _loss_of(visible_change(error, blocks - 1, parameters, "paired"))
 
 
-def _replicates_needed(known: Evidence, parameters: Parameters) -> int | None:
-    for count in range(parameters.budget + 1, _MOST_REPLICATES):
-        error, degrees = standard_error(known, count)
-        if visible_change(error, degrees, parameters, "two_sample") <= parameters.limit:
-            return count
-    return None
+def _budget_needed(known: Evidence, parameters: Parameters) -> int | None:
+    budgets = [look for look in LOOKS if look > parameters.budget]
+    return next((each for each in budgets if _sees(known, replace(parameters, budget=each))), None)
+
+
+def _sees(known: Evidence, parameters: Parameters) -> bool:
+    return visible_loss(known, parameters) <= parameters.tolerance
 
 
 def runs_needed(known: Evidence, parameters: Parameters) -> int | None:
@@ -187,7 +193,7 @@ def runs_needed(known: Evidence, parameters: Parameters) -> int | None:
             degrees=float(runs - 1),
             pooled=known.pooled / known.degrees * (runs - 1),
         )
-        if visible_loss(larger, parameters) <= parameters.tolerance:
+        if _sees(larger, parameters):
             return runs
     return None
 

@@ -7,17 +7,19 @@ that rises.
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from regress import pipeline
+from regress.bench import replicate_of
 from regress.campaign import Campaign, Side
-from regress.check import check
-from regress.errors import BenchError, HistoryError
+from regress.check import Beside, check
+from regress.errors import BenchError, ConfigError
 from regress.fault import Fault
-from regress.record import decode_record, encode
+from regress.record import Failure
 from regress.rule import BLOCK_LOOKS
 
 if TYPE_CHECKING:
@@ -49,7 +51,10 @@ def drill(job: Job, toolchain: str, losses: Sequence[float] = LOSSES) -> list[Fa
 
     Raises:
         BenchError: The case cannot be measured even as it is.
+        ConfigError: Its decode rate has no tolerance.
     """
+    if DECODE not in job.baseline.tolerances(job.baseline.cases[0]):
+        raise ConfigError(f"{job.baseline_name}: '{job.baseline.cases[0].key}' has no tolerance for {DECODE}")
     plain, work_per_s = _calibrated(job, toolchain)
     step_s = _median(plain, LATENCY)
     slower = [_slower_build(job, toolchain, loss, round(step_s * loss / (1 - loss) * work_per_s)) for loss in losses]
@@ -83,8 +88,11 @@ def _median(record: Record, metric: str) -> float:
 
 
 def _slower_build(job: Job, toolchain: str, loss: float, work: int) -> Fault:
-    _, report = pipeline.measure_and_judge(job, _sides(job, toolchain, max(work, 1)), 0)
-    verdict = _about(report, DECODE)
+    plan = pipeline.Plan(sides=_sides(job, toolchain, max(work, 1)), beside=0, stands_in=False)
+    _, report = pipeline.measure_and_judge(job, plan)
+    verdict = next((each for each in report.verdicts if each.metric == DECODE), report.verdicts[0])
+    if verdict.outcome in ("broken", "missing"):
+        raise BenchError(f"drill: the build that is slower by {loss:.0%} cannot be judged", cause=verdict.text)
     tolerance = job.baseline.tolerances(job.baseline.cases[0])[DECODE]
     return Fault(
         name=f"decode slower by {loss:.0%} ({work} multiply-adds per hidden value)",
@@ -118,27 +126,31 @@ def record_drills(job: Job, plain: Record) -> list[Fault]:
 
 
 def _vanished(job: Job, plain: Record) -> Fault:
-    report = check(msgspec.structs.replace(plain, cases=()), job.baseline, job.baseline_name, plain)
+    report = check(
+        msgspec.structs.replace(plain, cases=()), job.baseline, job.baseline_name, Beside(record=plain, stands_in=False)
+    )
     return _fault_of("a case vanished", report.verdicts[0])
 
 
 def _not_a_number(plain: Record) -> Fault:
-    """A rate that is no number must not even be read."""
-    value = plain.cases[0].replicates[0].samples[DECODE][0]
-    text = encode(plain).replace(msgspec.json.encode(value), b"NaN", 1)
-    name = "a rate is NaN"
-    try:
-        decode_record(text, "drill")
-    except HistoryError as error:
-        return Fault(name=name, outcome="refused", text=str(error), found="seen")
-    return Fault(name=name, outcome="read", text="a record with a NaN was read", found="green")
+    """A worker that returns a rate that is no number: it must not become a replicate."""
+    replicate = plain.cases[0].replicates[0]
+    result = {
+        "samples": {**replicate.samples, DECODE: (math.nan,)},
+        "token_ids": replicate.token_ids,
+        "logits_sha256": replicate.logits_sha256,
+    }
+    taken = replicate_of(result, replicate.started_at)
+    if isinstance(taken, Failure):
+        return Fault(name="a rate is NaN", outcome="broken", text=taken.cause, found="seen")
+    return Fault(name="a rate is NaN", outcome="read", text="it was taken for a measurement", found="green")
 
 
 def _directions(job: Job, plain: Record) -> list[Fault]:
     """A time that rises is a loss, and one that falls is none: whoever takes the wrong direction fails one of both."""
     baseline = msgspec.structs.replace(job.baseline, tolerance={LATENCY: 0.1}, cases=_untold(job))
     reports = [
-        check(_scaled(plain, LATENCY, factor), baseline, job.baseline_name, plain)
+        check(_scaled(plain, LATENCY, factor), baseline, job.baseline_name, Beside(record=plain, stands_in=False))
         for factor in (_TIME_RISES, 1 / _TIME_RISES)
     ]
     slower, faster = (_about(report, LATENCY) for report in reports)

@@ -16,12 +16,12 @@ class Fault(Stored, frozen=True):
 
     Attributes:
         name: What was put in.
-        outcome: What the gate said; `refused` or `read` of a file.
+        outcome: What the gate said; `read` of a rate that should have been refused.
         text: Why, in the gate's words.
         found: What that means.
     """
 
     name: str
-    outcome: Outcome | Literal["refused", "read"]
+    outcome: Outcome | Literal["read"]
     text: str
     found: Found

@@ -48,6 +48,7 @@ class _Quantity:
 
 
 def _quantities(before: BuildFacts, after: BuildFacts) -> Iterator[_Quantity]:
+    """What the gates look at; code and plans of another target are not compared."""
     yield _Quantity(
         gate="bits_per_param",
         reason="more_bits_per_param",
@@ -55,16 +56,17 @@ def _quantities(before: BuildFacts, after: BuildFacts) -> Iterator[_Quantity]:
         before=before.bits_per_param,
         after=after.bits_per_param,
     )
+    if before.resolved_target != after.resolved_target:
+        return
     # By function: a decode step that plans twice as much is not hidden by a prefill that plans a thousand times more.
     for function, planned in sorted(after.planned_memory_bytes.items()):
-        if before.planned_memory_bytes.get(function):
-            yield _Quantity(
-                gate="planned_memory_bytes",
-                reason="more_planned_memory",
-                label=f"bytes of memory planned for {function}",
-                before=before.planned_memory_bytes[function],
-                after=planned,
-            )
+        yield _Quantity(
+            gate="planned_memory_bytes",
+            reason="more_planned_memory",
+            label=f"bytes of memory planned for {function}",
+            before=before.planned_memory_bytes.get(function, 0),
+            after=planned,
+        )
     yield _Quantity(
         gate="model_lib_bytes",
         reason="larger_library",
@@ -76,10 +78,12 @@ def _quantities(before: BuildFacts, after: BuildFacts) -> Iterator[_Quantity]:
 
 def _judge_growth(case: str, quantity: _Quantity, gates: Mapping[str, float]) -> Verdict | None:
     """The verdict that a quantity grew beyond its gate; `None` where it did not."""
-    tolerance, grown = gates[quantity.gate], quantity.after / quantity.before - 1
-    if grown <= tolerance:
+    tolerance = gates[quantity.gate]
+    if quantity.after <= quantity.before * (1 + tolerance):
         return None
-    text = f"{quantity.label} {quantity.before:,g} -> {quantity.after:,g}: {grown:+.1%}, {tolerance:.1%} allowed"
+    grown = quantity.after / quantity.before - 1 if quantity.before else None
+    size = "from nothing" if grown is None else f"{grown:+.1%}"
+    text = f"{quantity.label} {quantity.before:,g} -> {quantity.after:,g}: {size}, {tolerance:.1%} allowed"
     return Verdict(case=case, outcome="regressed", reason=quantity.reason, text=text, loss=grown, tolerance=tolerance)
 
 
@@ -87,9 +91,8 @@ def _kv_cache(case: str, before: str, after: str) -> list[Verdict]:
     """FlashInfer that fails to build falls back to TVM's own kernels without a word."""
     if before == after:
         return []
-    outcome: Outcome = (
-        "regressed" if "flashinfer" in before else "improved" if "flashinfer" in after else "inconclusive"
-    )
+    had, has = "flashinfer" in before, "flashinfer" in after
+    outcome: Outcome = "inconclusive" if had == has else "regressed" if had else "improved"
     text = f"the KV cache is made by {after}, in the reference by {before}"
     return [Verdict(case=case, outcome=outcome, reason="kv_cache_changed", text=text)]
 
@@ -100,6 +103,9 @@ def _unchanged(case: str, before: BuildFacts, after: BuildFacts) -> Verdict:
         text = f"build: the model library is the reference's, byte for byte ({len(after.kernels)} kernels)"
         return Verdict(case=case, outcome="pass", reason="same_build", text=text)
     size = after.model_lib_bytes / before.model_lib_bytes - 1
+    if before.resolved_target != after.resolved_target:
+        text = f"build: for another target than the reference's, {after.bits_per_param:.2f} bits per parameter"
+        return Verdict(case=case, outcome="pass", reason="build_changed", text=text)
     text = f"build: {kernel_changes(before, after)}, library {size:+.2%}, {after.bits_per_param:.2f} bits per parameter"
     return Verdict(case=case, outcome="pass", reason="build_changed", text=text)
 

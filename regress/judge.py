@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from regress.decision import FEWEST_BASELINE_RUNS, against_published, against_runs, known_spread, side_by_side
+from regress.decision import against_published, against_runs, side_by_side
 from regress.metric import METRICS, Direction
 from regress.sentence import sentence
 from regress.verdict import Verdict, missing, spread
@@ -90,8 +90,9 @@ def _judge_metric(
     baseline, candidate = reference.values(metric.name), result.values(metric.name)
     if not baseline:
         return missing(result.key, "no_reference", f"the reference has no {metric.name}", metric.name)
-    if not candidate:
-        return missing(result.key, "metric_vanished", f"the record has no {metric.name}", metric.name)
+    if len(candidate) < len(result.replicates):
+        text = f"{len(candidate)} of {len(result.replicates)} replicates in the record have {metric.name}"
+        return missing(result.key, "metric_vanished", text, metric.name)
     decision = decide(metric, reference, candidate, parameters)
     noise = identical and decision.outcome in ("regressed", "improved")
     text = sentence(metric, decision)
@@ -102,12 +103,19 @@ def _judge_metric(
         text=f"{text}; both builds are the same byte for byte, so this is noise" if noise else text,
         metric=metric.name,
         baseline=spread([value for session in baseline for value in session]),
-        candidate=spread(candidate),
+        candidate=spread(_looked_at(candidate, decision)),
         loss=decision.loss,
         tolerance=decision.tolerance,
         decision=decision,
         identical=identical,
     )
+
+
+def _looked_at(candidate: Sequence[float], decision: Decision) -> Sequence[float]:
+    """The values that decided: side by side the last ones, else the first ones; all where none did."""
+    if decision.form == "paired":
+        return candidate[len(candidate) - decision.baseline_replicates :]
+    return candidate[: decision.replicates + decision.confirming] if decision.replicates else candidate
 
 
 def decide(metric: Metric, reference: Reference, candidate: Sequence[float], parameters: Parameters) -> Decision:
@@ -120,11 +128,3 @@ def decide(metric: Metric, reference: Reference, candidate: Sequence[float], par
         return against_published(sessions[0][0], candidate, parameters, higher_is_better=higher)
     prior = reference.earlier.get(metric.name)
     return against_runs(sessions, candidate, parameters, higher_is_better=higher, prior=prior)
-
-
-def asks_for_pairs(reference: Reference, metric: str) -> bool:
-    """Whether sessions of the stored replicates differ so much that only a comparison on the spot can tell."""
-    sessions = reference.values(metric)
-    if reference.form != "two_sample" or sum(map(len, sessions)) < FEWEST_BASELINE_RUNS:
-        return False
-    return known_spread(sessions, higher_is_better=True, prior=reference.earlier.get(metric)).sessions_differ

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from regress import history
 from regress.bench import harness_digest
 from regress.campaign import Campaign, Side
-from regress.check import check
-from regress.errors import HistoryError
-from regress.judge import asks_for_pairs
+from regress.check import Beside, check
+from regress.errors import HistoryError, RegressError
+from regress.judge import same_build
 from regress.rule import BLOCK_LOOKS, LOOKS
 
 if TYPE_CHECKING:
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from regress.job import Job
-    from regress.record import Record
+    from regress.record import Failure, Record
     from regress.verdict import Agreement, CheckReport
 
 
@@ -39,17 +42,28 @@ def measure(job: Job, names: Sequence[str], *, replicates: int | None = None) ->
     return campaign.records()
 
 
-def measure_and_judge(job: Job, sides: Sequence[Side], beside: int | None) -> tuple[list[Record], CheckReport]:
-    """Measures until the last side's verdicts are decided, or the budget of `[check]` ends.
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is measured to judge its last side.
+
+    Attributes:
+        sides: What to measure with; the last one is the candidate.
+        beside: Number of the side that the candidate is measured side by side with; `None` to begin with the stored
+            references. Sides that are neither get the baseline's number of replicates.
+        stands_in: Whether that side is the baseline's own build measured again, and not what somebody asked to compare
+            with.
+    """
+
+    sides: Sequence[Side]
+    beside: int | None = None
+    stands_in: bool = True
+
+
+def measure_and_judge(job: Job, plan: Plan) -> tuple[list[Record], CheckReport]:
+    """Measures until the candidate's verdicts are decided, or the budget of `[check]` ends.
 
     A change that shows against stored replicates is seen again side by side with the reference's own artifact, where
     that can be had, before anybody calls it one: a host that is slow for minutes looks like slow code, but not there.
-
-    Args:
-        job: What to measure.
-        sides: What to measure it with; the last one is the candidate that the verdicts are about.
-        beside: Number of the side that the candidate is measured side by side with; `None` to judge by the stored
-            references. Sides that are neither get the baseline's number of replicates.
 
     Returns:
         One record per side, the candidate's last, and its report.
@@ -57,23 +71,22 @@ def measure_and_judge(job: Job, sides: Sequence[Side], beside: int | None) -> tu
     Raises:
         ConfigError, ToolchainError, BuildError: Something is missing that no record could be made without.
     """
-    measuring = _Measuring(job, sides, beside)
+    measuring = _Measuring(job, plan)
     with measuring.campaign.device():
         report = measuring.until_decided()
-        if beside is None and report.changed() and job.baseline.toolchain in job.config.toolchains:
-            job.reporter.note("a change shows: the reference's own artifact is measured beside it")
-            report = measuring.beside_the_reference(report.changed())
+        if plan.beside is None and job.baseline.check.paired != "never":
+            report = measuring.seen_again(report)
         return measuring.records(), measuring.with_agreements(report)
 
 
 class _Measuring:
     """A campaign whose last side is judged while it is measured."""
 
-    def __init__(self, job: Job, sides: Sequence[Side], beside: int | None) -> None:
-        self._job, self._beside, self._candidate = job, beside, len(sides) - 1
-        self.campaign = Campaign(job, sides)
-        first = LOOKS[0] if beside is None else BLOCK_LOOKS[0]
-        self._wanted = [_everywhere(job, job.baseline.measure.replicates) for _ in sides]
+    def __init__(self, job: Job, plan: Plan) -> None:
+        self._job, self._plan, self._beside, self._candidate = job, plan, plan.beside, len(plan.sides) - 1
+        self.campaign = Campaign(job, plan.sides)
+        first = LOOKS[0] if plan.beside is None else BLOCK_LOOKS[0]
+        self._wanted = [_everywhere(job, job.baseline.measure.replicates) for _ in plan.sides]
         for number in self._judged():
             self._wanted[number] = _everywhere(job, first)
 
@@ -87,11 +100,28 @@ class _Measuring:
                 return report
             self._want(more)
 
-    def beside_the_reference(self, cases: set[str]) -> CheckReport:
-        """The report after those cases were measured in blocks with the reference's own artifact."""
-        self._beside = self.campaign.join(Side(toolchain=self._job.baseline.toolchain))
+    def seen_again(self, report: CheckReport) -> CheckReport:
+        """The report after the cases that changed were measured in blocks with the reference's own artifact.
+
+        Where that cannot be had again, or is another one by now, what was said by the stored replicates stands.
+        """
+        name, changed = self._job.baseline.toolchain, report.changed()
+        if not changed or name not in self._job.config.toolchains:
+            return report
+        self._job.reporter.note("a change shows: the reference's own artifact is measured beside it")
+        try:
+            number = self.campaign.join(Side(toolchain=name))
+        except RegressError as error:
+            self._job.reporter.note("\n".join(error.lines()))
+            return report
+        same = {key for key in changed if self._is_the_stored_build(number, key)}
+        for key in sorted(changed - same):
+            self._job.reporter.note(f"{key}: {name} is not the stored build any more, so the stored replicates decide")
         self._wanted.append(_everywhere(self._job, 0))
-        self._want({case.key: BLOCK_LOOKS[0] * (case.key in cases) for case in self._job.baseline.cases})
+        if not same:
+            return report
+        self._beside = number
+        self._want({case.key: BLOCK_LOOKS[0] * (case.key in same) for case in self._job.baseline.cases})
         return self.until_decided()
 
     def with_agreements(self, report: CheckReport) -> CheckReport:
@@ -101,9 +131,15 @@ class _Measuring:
         return self._report(self.campaign.agreements(self._beside, self._candidate))
 
     def records(self) -> list[Record]:
-        """One record per side, the candidate's last."""
+        """One record per side with anything in it, the candidate's last."""
         records = self.campaign.records()
-        return [*records[: self._candidate], *records[self._candidate + 1 :], records[self._candidate]]
+        joined = [_measured_part(record) for record in records[self._candidate + 1 :]]
+        return [*records[: self._candidate], *(record for record in joined if record.cases), records[self._candidate]]
+
+    def _is_the_stored_build(self, number: int, key: str) -> bool:
+        record = self.campaign.records()[number]
+        result = record.case(key)
+        return result is not None and same_build(self._job.baseline.references()[key], result, record.toolchain)
 
     def _judged(self) -> list[int]:
         return [self._candidate] if self._beside is None else [self._candidate, self._beside]
@@ -112,10 +148,17 @@ class _Measuring:
         for number in self._judged():
             self._wanted[number] = {key: count + more[key] for key, count in self._wanted[number].items()}
 
-    def _report(self, agreements: Mapping[str, Agreement] | None = None) -> CheckReport:
+    def _report(self, agreements: Mapping[str, Agreement | Failure] | None = None) -> CheckReport:
         job, records = self._job, self.campaign.records()
-        measured = None if self._beside is None else records[self._beside]
-        return check(records[self._candidate], job.baseline, job.baseline_name, measured, agreements)
+        beside = None
+        if self._beside is not None:
+            beside = Beside(record=records[self._beside], stands_in=self._plan.stands_in, agreements=agreements or {})
+        return check(records[self._candidate], job.baseline, job.baseline_name, beside)
+
+
+def _measured_part(record: Record) -> Record:
+    """The record without the cases that were only built."""
+    return msgspec.structs.replace(record, cases=tuple(case for case in record.cases if case.replicates))
 
 
 def _everywhere(job: Job, count: int) -> dict[str, int]:
@@ -125,33 +168,18 @@ def _everywhere(job: Job, count: int) -> dict[str, int]:
 def needs_reference(job: Job, python: str) -> bool:
     """Whether the baseline's toolchain must be measured beside the candidate.
 
-    So it is where the stored references are of another machine or another bench worker, and where sessions of the
-    stored replicates differ so much that only a comparison on the spot can tell.
+    So it is where stored references are of another machine or another bench worker, or there are none and none is
+    published, and where sessions of the stored replicates differ so much that only a comparison on the spot can tell.
 
     Args:
         job: With the baseline.
         python: Version of the candidate's Python.
     """
-    baseline = job.baseline
-    references = baseline.references()
-    if any(reference.form == "one_sample" for reference in references.values()):
-        return False
-    if not references or not baseline.holds_for(job.machine(python), harness_digest()):
+    machine, harness = job.machine(python), harness_digest()
+    asking = [case for case in job.baseline.cases if not (case.published and not case.reference)]
+    if not all(job.baseline.reference_usable(case, machine, harness, job.method) for case in asking):
         return True
-    return sessions_differ(job)
-
-
-def sessions_differ(job: Job) -> bool:
-    """Whether the session variance asks for a side-by-side comparison, as `[check] paired` has it."""
-    baseline, references = job.baseline, job.baseline.references()
-    if baseline.check.paired != "auto":
-        return baseline.check.paired == "always"
-    return any(
-        asks_for_pairs(references[case.key], metric)
-        for case in baseline.cases
-        if case.key in references
-        for metric in baseline.tolerances(case)
-    )
+    return bool(asking) and job.baseline.pairs()
 
 
 def save(job: Job, records: Sequence[Record]) -> list[Path]:

@@ -17,6 +17,7 @@ from regress.decision import known_spread, runs_needed, visible_loss, visible_si
 from regress.errors import ConfigError
 from regress.metric import METRICS, Direction
 from regress.recipe import complete_flags
+from regress.record import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 FEWEST_RUNS = 10
 FEWEST_SESSIONS = 3
 """Replicates and recorded runs that a reference needs: fewer do not show how one run differs from the next."""
+FEWEST_EACH = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +120,7 @@ def _require_alike(records: Sequence[Record], name: str) -> None:
             ("toolchain", records[0].toolchain.fingerprint, record.toolchain.fingerprint),
             ("machine", records[0].environment.fingerprint, record.environment.fingerprint),
             ("harness", records[0].harness, record.harness),
+            ("method", digest(records[0].method), digest(record.method)),
         ):
             if first != other:
                 raise ConfigError(f"{name}: the records {records[0].id} and {record.id} are of different {what}s")
@@ -125,7 +128,8 @@ def _require_alike(records: Sequence[Record], name: str) -> None:
 
 def _require_sight(baseline: Baseline, name: str) -> None:
     """Refuses references that could not show a loss of the tolerance; all of them are named."""
-    blind = [problem for case in baseline.cases for problem in _blind_spots(baseline, case)]
+    paired = baseline.pairs()
+    blind = [problem for case in baseline.cases for problem in _blind_spots(baseline, case, paired=paired)]
     if blind:
         raise ConfigError(
             f"{name}: {blind[0]}" + "".join(f"\n  {problem}" for problem in blind[1:]),
@@ -133,28 +137,42 @@ def _require_sight(baseline: Baseline, name: str) -> None:
         )
 
 
-def _blind_spots(baseline: Baseline, case: Case) -> Iterator[str]:
+def _blind_spots(baseline: Baseline, case: Case, *, paired: bool) -> Iterator[str]:
     reference = case.reference
     for metric, parameters in baseline.parameters(case).items():
         sessions = reference.values(metric) if reference else ()
-        runs = sum(map(len, sessions))
-        where = f"'{case.key}' {metric}"
-        if runs < FEWEST_RUNS or len(sessions) < FEWEST_SESSIONS:
-            yield (
-                f"{where}: {runs} replicates in {len(sessions)} recorded runs, a reference needs {FEWEST_RUNS} "
-                f"in {FEWEST_SESSIONS}: {_more(FEWEST_RUNS - runs, FEWEST_SESSIONS - len(sessions))}"
-            )
-            continue
         prior = reference.earlier.get(metric) if reference else None
+        where = f"'{case.key}' {metric}"
+        if problem := _too_few(sessions):
+            yield f"{where}: {problem}"
+            continue
         known = known_spread(sessions, higher_is_better=METRICS[metric].better is Direction.HIGHER, prior=prior)
-        if problem := _blindness(known, parameters):
+        if problem := _blindness(known, parameters, paired=paired):
             yield f"{where}: {problem}"
 
 
-def _blindness(known: Evidence, parameters: Parameters) -> str | None:
-    """Why a loss of the tolerance could not be seen, and what would help; `None` where it could."""
-    if known.sessions_differ:
-        # Such a baseline is not compared with what is stored: its own artifact is measured beside the candidate.
+def _too_few(sessions: Sequence[Sequence[float]]) -> str | None:
+    """What is missing of a reference's replicates and recorded runs; `None` where there are enough."""
+    runs, count = sum(map(len, sessions)), len(sessions)
+    if min(map(len, sessions), default=0) < FEWEST_EACH:
+        return f"a recorded run has fewer than {FEWEST_EACH} replicates: how they differ in it is not known"
+    if runs >= FEWEST_RUNS and count >= FEWEST_SESSIONS:
+        return None
+    return (
+        f"{runs} replicates in {count} recorded runs, a reference needs {FEWEST_RUNS} in {FEWEST_SESSIONS}: "
+        f"{_more(FEWEST_RUNS - runs, FEWEST_SESSIONS - count)}"
+    )
+
+
+def _blindness(known: Evidence, parameters: Parameters, *, paired: bool) -> str | None:
+    """Why a loss of the tolerance could not be seen, and what would help; `None` where it could.
+
+    Args:
+        known: The stored replicates.
+        parameters: What a verdict is asked with.
+        paired: Whether verdicts come from the reference's own artifact, measured beside the candidate.
+    """
+    if paired:
         visible = visible_side_by_side(known, parameters)
         help_ = "a larger budget in [check] would help, or a quieter machine"
     else:
@@ -167,8 +185,12 @@ def _blindness(known: Evidence, parameters: Parameters) -> str | None:
 
 def _more(runs: int, sessions: int) -> str:
     """How many replicates and recorded runs are missing."""
-    parts = [f"{count} more {what}" for count, what in ((runs, "replicates"), (sessions, "recorded runs")) if count > 0]
+    parts = [_counted(count, what) for count, what in ((runs, "replicate"), (sessions, "recorded run")) if count > 0]
     return " and ".join(parts)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} more {what}" if count == 1 else f"{count} more {what}s"
 
 
 def _reference_table(
@@ -181,6 +203,7 @@ def _reference_table(
             "toolchain_fingerprint": newest.toolchain.fingerprint,
             "artifact": first.artifact.digest if first.artifact else None,
             "harness": newest.harness,
+            "method": digest(newest.method),
             "model_digest": first.artifact.model.digest if first.artifact else None,
             "written_on": why.written_on,
             "reason": why.reason,

@@ -147,6 +147,7 @@ class BuildFacts(Stored, frozen=True):
         planned_memory_bytes: Temporary memory the compiler planned, per exported function.
         kv_cache: Name of the exported function that makes the KV cache.
         kernels: Name to SHA-256 of the scheduled source.
+        resolved_target: The whole target the compiler was given.
     """
 
     model_lib_bytes: Count
@@ -156,6 +157,7 @@ class BuildFacts(Stored, frozen=True):
     planned_memory_bytes: dict[str, Bytes]
     kv_cache: str
     kernels: dict[str, Sha256]
+    resolved_target: str
 
 
 class Artifact(Stored, frozen=True):
@@ -210,6 +212,7 @@ class Artifact(Stored, frozen=True):
             planned_memory_bytes=self.planned_memory_bytes,
             kv_cache=self.kv_cache,
             kernels={kernel.name: kernel.sha256 for kernel in self.kernels},
+            resolved_target=self.resolved_target,
         )
 
 

@@ -27,6 +27,8 @@ LOOKS = (3, 5, 8, 12)
 """Candidate replicates after which the rule may stop."""
 BLOCK_LOOKS = (4, 6, 8, 12)
 """Paired blocks after which it may stop: even, so that a steady drift cancels (A B, B A, A B, B A)."""
+ALPHA_PASS_AGAIN = 0.005
+"""Chance that a loss of the tolerance passes where it is looked at a second time, side by side: two chances add up."""
 POWER = 0.95
 """Chance of seeing the smallest visible loss."""
 

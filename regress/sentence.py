@@ -64,7 +64,7 @@ def _visible(decision: Decision) -> str:
     seen = "" if decision.visible_loss is None else f", smallest visible loss {decision.visible_loss:.1%}"
     if decision.reason in ("too_noisy", "undecided"):
         if decision.needed:
-            return f"{seen}; {decision.needed} replicates would see the tolerance"
+            return f"{seen}; a budget of {decision.needed} would see the tolerance"
         if decision.form == "two_sample" and (decision.visible_loss or 0) > decision.tolerance:
             return f"{seen}; only more stored replicates would help"
     return seen

@@ -32,6 +32,7 @@ Reason = Literal[
     "same_tokens",
     "agreeing_answers",
     "other_answers",
+    "unsteady_answers",
     # of the measurement
     "identical_build",
     "above_roofline",
@@ -46,6 +47,7 @@ Reason = Literal[
     "no_reference",
     "other_environment",
     "other_harness",
+    "other_method",
     "other_model",
 ]
 
@@ -102,6 +104,7 @@ class Verdict(Stored, frozen=True):
         loss: How much worse the candidate is, as a fraction; negative is better.
         tolerance: The largest loss that passes, as a fraction.
         decision: What the rule said, with its numbers; `None` where it was not asked.
+        first: What it had said by the stored replicates, before it was asked again side by side.
         identical: Whether both builds are the same byte for byte, so that any difference is noise.
         agreement: How alike both builds answer; `None` where only one was at hand, or nobody needed to ask.
         failure: Why the case is broken; `None` for every other outcome.
@@ -117,6 +120,7 @@ class Verdict(Stored, frozen=True):
     loss: float | None = None
     tolerance: float | None = None
     decision: Decision | None = None
+    first: Decision | None = None
     identical: bool = False
     agreement: Agreement | None = None
     failure: Failure | None = None
@@ -135,6 +139,7 @@ class Reference(Stored, frozen=True):
         name: What it is, for sentences: the toolchain measured, or the source of a published value.
         sessions: One entry per session: metric to the value of each replicate.
         harness: SHA-256 of the worker that measured; `None` for a published value.
+        method: SHA-256 of how its replicates were taken; `None` for a published value.
         model_digest: SHA-256 of the model's configuration and weights; `None` for a published value.
         toolchain_fingerprint: Fingerprint of the toolchain measured; `None` for a published value.
         build: The artifact's facts; `None` where they are not known.
@@ -148,6 +153,7 @@ class Reference(Stored, frozen=True):
     name: str
     sessions: tuple[dict[str, tuple[float, ...]], ...]
     harness: Sha256 | None = None
+    method: Sha256 | None = None
     model_digest: Sha256 | None = None
     toolchain_fingerprint: Sha256 | None = None
     build: BuildFacts | None = None

@@ -25,6 +25,7 @@ from regress.record import (
     Replicate,
     Toolchain,
     Workload,
+    digest,
 )
 from regress.verdict import SCHEMA as REPORT_SCHEMA
 from regress.verdict import CheckReport, Reference, Verdict, broken, missing, spread
@@ -200,6 +201,7 @@ def make_reference(record: Record, key: str = CASE, **changes: Any) -> Reference
         name=record.toolchain.name,
         sessions=(values_of(case),),
         harness=record.harness,
+        method=digest(record.method),
         model_digest=case.artifact.model.digest,
         toolchain_fingerprint=record.toolchain.fingerprint,
         build=case.artifact.facts,

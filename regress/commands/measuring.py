@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regress import errors, pipeline
 from regress.bench import harness_digest, parse_prompts
@@ -13,6 +13,7 @@ from regress.campaign import Side
 from regress.check import judge_builds
 from regress.errors import ConfigError, UsageError
 from regress.job import Job
+from regress.pipeline import Plan
 from regress.progress import Reporter
 from regress.proposal import FEWEST_RUNS, FEWEST_SESSIONS
 from regress.record import encode
@@ -39,10 +40,10 @@ def run(args: argparse.Namespace) -> int:
     workspace = open_workspace(args)
     job = job_of(workspace, args)
     names = list(args.toolchain or workspace.config.run.toolchains)
-    sides, beside = _with_reference(job, [Side(toolchain=name, flags=job.flags) for name in names])
-    records, report = _judge_and_save(job, sides, beside)
+    plan = _with_reference(job, [Side(toolchain=name, flags=job.flags) for name in names])
+    records, report = _judge_and_save(job, plan)
     _print_report(report, records[-1], as_json=args.json)
-    if beside is not None and not job.baseline.holds_for(records[-1].environment, records[-1].harness):
+    if plan.beside is not None and not job.baseline.holds_for(records[-1].environment, records[-1].harness, job.method):
         _explain_own_baseline(workspace, job, records)
     published = args.no_site or _publish(workspace, job)
     if args.exit_zero or report.exit_code == errors.EXIT_PASS:
@@ -70,13 +71,17 @@ def check_now(args: argparse.Namespace, workspace: Workspace) -> int:
     """
     job = job_of(workspace, args)
     name = args.toolchain or workspace.config.run.toolchains[-1]
-    sides, beside = [Side(toolchain=name, flags=job.flags)], None
-    if _holds_here(job, name) and pipeline.sessions_differ(job):
+    if not _holds_here(job, name):
+        job.reporter.note(
+            f"{workspace.baseline_name} has no references that hold here: `regress run` measures them beside"
+        )
+    plan = Plan(sides=[Side(toolchain=name, flags=job.flags)])
+    if _holds_here(job, name) and job.baseline.pairs():
         job.reporter.note(
             f"{workspace.baseline_name}: its sessions differ, so its own artifact is measured side by side"
         )
-        sides, beside = [Side(toolchain=job.baseline.toolchain), *sides], 0
-    records, report = _judge_and_save(job, sides, beside)
+        plan = Plan(sides=[Side(toolchain=job.baseline.toolchain), *plan.sides], beside=0)
+    records, report = _judge_and_save(job, plan)
     _print_report(report, records[-1], as_json=args.json)
     return errors.EXIT_PASS if args.exit_zero else report.exit_code
 
@@ -87,7 +92,8 @@ def compare(args: argparse.Namespace) -> int:
         raise UsageError(f"compare: '{args.old}' is given twice")
     workspace = open_workspace(args)
     job = job_of(workspace, args)
-    records, report = _judge_and_save(job, [Side(toolchain=name, flags=job.flags) for name in (args.old, args.new)], 0)
+    sides = [Side(toolchain=name, flags=job.flags) for name in (args.old, args.new)]
+    records, report = _judge_and_save(job, Plan(sides=sides, beside=0, stands_in=False))
     _print_report(report, records[-1], as_json=args.json)
     return errors.EXIT_PASS if args.exit_zero else report.exit_code
 
@@ -129,9 +135,9 @@ def build(args: argparse.Namespace) -> int:
     return _failure_code(record)
 
 
-def _judge_and_save(job: Job, sides: Sequence[Side], beside: int | None) -> tuple[list[Record], CheckReport]:
+def _judge_and_save(job: Job, plan: Plan) -> tuple[list[Record], CheckReport]:
     """Measures until the last side is judged; its report lies beside its record in the history."""
-    records, report = pipeline.measure_and_judge(job, sides, beside)
+    records, report = pipeline.measure_and_judge(job, plan)
     paths = pipeline.save(job, records)
     pipeline.save_report(report, paths[-1])
     return records, report
@@ -164,7 +170,7 @@ def _adjusted(baseline: Baseline, args: argparse.Namespace, prompt_tokens: int |
     """The baseline with what the command line sets instead: replicates, budget, and the workload of a prompt file."""
     import msgspec  # noqa: PLC0415
 
-    changes: dict[str, int] = {}
+    changes: dict[str, Any] = {}
     if prompt_tokens is not None:
         changes["prompt_tokens"] = prompt_tokens
     if args.new_tokens is not None:
@@ -176,7 +182,9 @@ def _adjusted(baseline: Baseline, args: argparse.Namespace, prompt_tokens: int |
         baseline = msgspec.structs.replace(baseline, check=msgspec.structs.replace(baseline.check, budget=args.budget))
     if not changes:
         return baseline
-    cases = {case.key: case for case in (msgspec.structs.replace(case, **changes) for case in baseline.cases)}
+    # What is stored or published is of the case's own workload.
+    other = [msgspec.structs.replace(case, reference=None, published=None, **changes) for case in baseline.cases]
+    cases = {case.key: case for case in other}
     return msgspec.structs.replace(baseline, cases=tuple(cases.values()))
 
 
@@ -200,20 +208,20 @@ def _flags(given: Sequence[str]) -> dict[str, str]:
     return flags
 
 
-def _with_reference(job: Job, sides: list[Side]) -> tuple[list[Side], int | None]:
+def _with_reference(job: Job, sides: list[Side]) -> Plan:
     """What to measure, and which of it the candidate is measured side by side with, if any.
 
     The baseline's own toolchain, built as its cases say, is put in front where its stored references cannot be used
     here; it is not measured twice.
     """
     if not pipeline.needs_reference(job, _python_of(job, sides[-1].toolchain)):
-        return sides, None
+        return Plan(sides=sides)
     reference = Side(toolchain=job.baseline.toolchain)
-    return [reference, *(side for side in sides[:-1] if side != reference), sides[-1]], 0
+    return Plan(sides=[reference, *(side for side in sides[:-1] if side != reference), sides[-1]], beside=0)
 
 
 def _holds_here(job: Job, name: str) -> bool:
-    return job.baseline.holds_for(job.machine(_python_of(job, name)), harness_digest())
+    return job.baseline.holds_for(job.machine(_python_of(job, name)), harness_digest(), job.method)
 
 
 def _python_of(job: Job, name: str) -> str:

@@ -16,6 +16,7 @@ from regress.errors import UsageError
 from regress.progress import Reporter, say
 from regress.record import encode
 from regress.report.proof import calibration_text, faults_json, faults_text
+from regress.supervisor import telling_line
 from regress.workspace import open_workspace
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def aa(args: argparse.Namespace) -> int:
     entries = history.entries(folder, on_bad=lambda error: say(f"regress: warning: {error}"))
     found = calibration(entry.report for entry in entries if entry.report)
     sys.stdout.write(encode(found).decode() if args.json else calibration_text(found))
+    if not found.verdicts:
+        return errors.EXIT_INCONCLUSIVE
     return errors.EXIT_REGRESSED if found.false_fails else errors.EXIT_PASS
 
 
@@ -83,4 +86,4 @@ def _measure(args: argparse.Namespace, workspace: Workspace, folder: Path) -> No
         with reporter.step(f"check {number + 1}/{args.checks} of {toolchain}"):
             output = process.run(argv, env=os.environ, timeout_s=args.timeout_s)
         if not output.exit.ok:
-            reporter.note(f"  {output.exit.describe(args.timeout_s)}: {output.stderr.strip().splitlines()[-1:]}")
+            reporter.note(f"  {output.exit.describe(args.timeout_s)}: {telling_line(output.stderr) or 'no word'}")

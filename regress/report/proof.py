@@ -43,6 +43,7 @@ def calibration_text(found: Calibration) -> str:
     lines = [
         f"{found.verdicts} verdicts on identical builds, in {found.reports} checks",
         f"false fails         {found.false_fails} (95 % bound {found.false_fails_bound:.2%})",
+        f"  by stored alone   {found.first_fails}, before the reference was measured beside",
         f"false improvements  {found.false_improvements}",
         f"inconclusive        {found.inconclusive} ({found.inconclusive_share:.1%})",
         f"  of these blind    {found.blind}, where the smallest visible loss exceeds the tolerance",

@@ -7,19 +7,19 @@ import math
 import msgspec
 import numpy as np
 import pytest
-from factories import CASE, make_record, make_reference, make_replicate, sha
+from factories import make_case, make_record, make_reference, make_replicate, sha
 
 from regress.answers import Limits, agreement_of, first_difference, judge_answers
+from regress.record import Failure
 from regress.verdict import Agreement
 
 REFERENCE = make_reference(make_record())
 REPLICATE = make_replicate(1000, 50)
 
 
-def judged(agreement: Agreement | None = None, **changes: object) -> tuple[str, str]:
-    (verdict,) = judge_answers(
-        CASE, REFERENCE, msgspec.structs.replace(REPLICATE, **changes), agreement, Limits(top1=0.95, kl_nats=0.01)
-    )
+def judged(agreement: Agreement | Failure | None = None, **changes: object) -> tuple[str, str]:
+    result = make_case(replicates=(msgspec.structs.replace(REPLICATE, **changes),))
+    (verdict,) = judge_answers(REFERENCE, result, agreement, Limits(top1=0.95, kl_nats=0.01))
     return verdict.outcome, verdict.reason
 
 
@@ -55,7 +55,20 @@ def test_where_both_are_at_hand_their_agreement_decides(top1: float, kl_nats: fl
 def test_a_reference_without_tokens_judges_none() -> None:
     """A published rate says nothing of answers."""
     published = msgspec.structs.replace(REFERENCE, token_ids=(), logits_sha256=None)
-    assert judge_answers(CASE, published, REPLICATE, None, Limits()) == []
+    assert judge_answers(published, make_case(), None, Limits()) == []
+
+
+def test_logits_that_could_not_be_compared_are_not_green() -> None:
+    """Both builds are here, and nobody knows how they differ: even equal tokens do not tell."""
+    failure = Failure(stage="bench", cause="MemoryError", how="exit status 1")
+    assert judged(failure, logits_sha256=sha("rounded")) == ("inconclusive", "other_answers")
+
+
+def test_answers_that_change_from_process_to_process_are_not_green() -> None:
+    """The first replicate alone would pass."""
+    other = msgspec.structs.replace(REPLICATE, logits_sha256=sha("another"))
+    (verdict,) = judge_answers(REFERENCE, make_case(replicates=(REPLICATE, other)), None, Limits())
+    assert (verdict.outcome, verdict.reason) == ("inconclusive", "unsteady_answers")
 
 
 def test_agreement_is_top1_and_divergence() -> None:
@@ -73,6 +86,12 @@ def test_logits_of_other_models_are_not_compared() -> None:
     """Another vocabulary is another question."""
     with pytest.raises(ValueError, match=r"shape \(2, 3\) cannot be compared with \(2, 4\)"):
         agreement_of(np.zeros((2, 4), np.float32), np.zeros((2, 3), np.float32))
+
+
+def test_a_nan_is_no_answer() -> None:
+    """It would make the divergence neither large nor small."""
+    with pytest.raises(ValueError, match="a logit is not finite"):
+        agreement_of(np.zeros((2, 4), np.float32), np.full((2, 4), np.nan, np.float32))
 
 
 @pytest.mark.parametrize(("one", "other", "at"), [((1, 2, 3), (1, 5, 3), 1), ((1, 2), (1, 2, 3), 2), ((), (1,), 0)])

@@ -12,6 +12,7 @@ from factories import make_environment, sha
 
 from regress.baseline import parse_baseline
 from regress.errors import ConfigError
+from regress.record import Method, digest
 
 
 def test_cases_have_readable_keys_and_their_own_tolerances() -> None:
@@ -75,12 +76,14 @@ def test_a_case_that_stands_twice_is_refused() -> None:
         parse_baseline(TEXT + "\n" + case, "b.toml")
 
 
+ONE_CASE = TEXT[: TEXT.index("[[cases]]")] + TEXT[TEXT.rindex("[[cases]]") :]
 REFERENCE = """
 [cases.reference]
 toolchain = "tvm-0.26.0"
 toolchain_fingerprint = "{sha}"
 artifact = "{sha}"
 harness = "{sha}"
+method = "{sha}"
 model_digest = "{sha}"
 written_on = 2026-10-03
 reason = "first"
@@ -100,6 +103,7 @@ bits_per_param = 4.5
 planned_memory_bytes = {{}}
 kv_cache = "create_tir_paged_kv_cache"
 kernels = {{}}
+resolved_target = "cuda"
 """
 
 
@@ -156,15 +160,48 @@ def test_what_cannot_be_a_reference_is_an_error(extra: str, message: str) -> Non
         parse_baseline(TEXT + extra, "b.toml")
 
 
-def test_references_hold_for_one_machine_and_one_harness() -> None:
-    """Another machine, or another bench worker, and nothing can be compared."""
-    baseline = parse_baseline(TEXT + REFERENCE + ARTIFACT, "b.toml")
-    environment = make_environment()
-    assert not baseline.holds_for(environment, sha("x"))
+def test_references_hold_for_one_machine_one_harness_and_one_method() -> None:
+    """Another machine, another bench worker, other repeats, and nothing can be compared."""
+    environment, method = make_environment(), Method(warmups=2, repeats=10, seed=0)
+    text = (REFERENCE + ARTIFACT).replace(f'method = "{sha("x")}"', f'method = "{digest(method)}"')
+    baseline = parse_baseline(ONE_CASE + text, "b.toml")
+    assert not baseline.holds_for(environment, sha("x"), method)
     here = msgspec.structs.replace(baseline, environment=environment)
-    assert here.holds_for(environment, sha("x"))
-    assert not here.holds_for(make_environment(fingerprint=sha("another")), sha("x"))
-    assert not here.holds_for(environment, sha("another"))
+    assert here.holds_for(environment, sha("x"), method)
+    assert not here.holds_for(make_environment(fingerprint=sha("another")), sha("x"), method)
+    assert not here.holds_for(environment, sha("another"), method)
+    assert not here.holds_for(environment, sha("x"), Method(warmups=2, repeats=11, seed=0))
+    both = msgspec.structs.replace(parse_baseline(TEXT + text, "b.toml"), environment=environment)
+    assert not both.holds_for(environment, sha("x"), method)  # one case has no reference
+
+
+@pytest.mark.parametrize(
+    ("levels", "mode", "pairs"),
+    [
+        ((50.0, 50.0, 50.0), "auto", False),
+        ((50.0, 52.0, 48.0), "auto", True),
+        ((50.0, 52.0, 48.0), "never", False),
+        ((50.0, 50.0, 50.0), "always", True),
+    ],
+)
+def test_sessions_that_differ_ask_for_a_comparison_on_the_spot(
+    levels: tuple[float, ...], mode: str, *, pairs: bool
+) -> None:
+    """Three sessions at their own levels; a mode that says otherwise is obeyed."""
+    sessions = "".join(
+        f"[[cases.reference.sessions]]\nrecord = 'r{index}'\nrecorded_at = 2026-10-03T12:00:00Z\n"
+        f"[cases.reference.sessions.values]\ndecode_tokens_per_s = {[level, level * 1.002, level * 0.998]}\n"
+        for index, level in enumerate(levels)
+    )
+    text = REFERENCE[: REFERENCE.index("[[")] + sessions + ARTIFACT
+    baseline = parse_baseline(f"{ONE_CASE}{text}[check]\npaired = '{mode}'\n", "b.toml")
+    assert baseline.pairs() is pairs
+
+
+def test_a_case_without_tolerances_is_refused() -> None:
+    """Nothing would be judged, and that would be green."""
+    with pytest.raises(ConfigError, match=r"b.toml: cases\[1\]: no metric has a tolerance"):
+        parse_baseline(TEXT.replace("{ decode_tokens_per_s = 0.05 }", "{}"), "b.toml")
 
 
 def test_all_verdicts_of_a_run_share_the_chance_of_a_false_alarm() -> None:

@@ -52,7 +52,7 @@ NOW = datetime(2026, 10, 3, tzinfo=timezone.utc)
 
 def test_a_result_becomes_a_replicate() -> None:
     """With the time it was started at."""
-    replicate = bench._replicate(RESULT, NOW)
+    replicate = bench.replicate_of(RESULT, NOW)
     assert isinstance(replicate, Replicate)
     assert replicate.value("decode_tokens_per_s") == 50.0
 
@@ -60,6 +60,6 @@ def test_a_result_becomes_a_replicate() -> None:
 @pytest.mark.parametrize("samples", [{"decode_tokens_per_s": [0.0]}, {"decode_tokens_per_s": [None]}, {"x": []}])
 def test_an_impossible_result_is_a_failure(samples: object) -> None:
     """A rate of zero, of nothing, or no sample at all was not measured."""
-    failure = bench._replicate({**RESULT, "samples": samples}, NOW)
+    failure = bench.replicate_of({**RESULT, "samples": samples}, NOW)
     assert isinstance(failure, Failure)
     assert failure.cause.startswith("impossible result: ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from factories import CASE, make_record, make_report, make_verdict
 
@@ -63,6 +64,23 @@ def test_fails_improvements_and_undecided_ones_are_counted() -> None:
     ]
     assert found.false_fails_bound is not None
     assert 0.2 < found.false_fails_bound < 0.7
+
+
+def test_a_first_word_that_was_taken_back_counts_too() -> None:
+    """The stored replicates said slower, the comparison on the spot did not: its cost and its p-value are counted."""
+    first = Decision(
+        form="two_sample",
+        outcome="regressed",
+        reason="slower_than_tolerance",
+        tolerance=0.05,
+        p_value=0.0001,
+        replicates=3,
+        confirming=3,
+    )
+    taken_back = msgspec.structs.replace(verdict("pass", 0.4, replicates=4), first=first)
+    found = calibration([report(taken_back)])
+    assert (found.false_fails, found.first_fails, found.mean_replicates) == (0, 1, 10)
+    assert [level.below for level in found.levels] == [1, 1, 1]
 
 
 def test_the_text_states_the_rates_beside_each_other() -> None:

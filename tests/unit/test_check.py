@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import pytest
-from factories import NOON, make_artifact, make_broken, make_case, make_environment, make_record, make_replicate, sha
+from factories import (
+    NOON,
+    make_artifact,
+    make_broken,
+    make_case,
+    make_environment,
+    make_record,
+    make_replicate,
+    make_toolchain,
+    sha,
+)
 
 from regress.baseline import Baseline, Published, parse_baseline
-from regress.check import check, judge_builds
+from regress.check import Beside, check, judge_builds
 from regress.proposal import Why, with_references
-from regress.record import Model
+from regress.record import Method, Model
 from regress.verdict import Agreement
 
 if TYPE_CHECKING:
@@ -90,7 +100,7 @@ def test_what_is_not_decided_wants_more() -> None:
 
 def test_another_machine_is_not_compared_but_its_build_is() -> None:
     """However fast or slow it is: missing, with the reason. What needs no device is judged all the same."""
-    larger = make_artifact(KEYS[0], bits_per_param=8.0)
+    larger = make_artifact(KEYS[0], bits_per_param=8.0, model_lib_bytes=2**30, resolved_target="another processor")
     environment = make_environment(fingerprint=sha("another"), device="Orin")
     record = make_record(case(KEYS[0], artifact=larger), case(KEYS[1]), environment=environment)
     report = check(record, baseline_of(), "b.toml")
@@ -108,13 +118,14 @@ def test_another_machine_is_compared_with_what_was_measured_beside_it() -> None:
     environment = make_environment(fingerprint=sha("another"))
     reference = make_record(*cases(), environment=environment)
     candidate = make_record(*cases(), toolchain="tvm-0.27.0", environment=environment)
-    report = check(candidate, baseline_of(), "b.toml", reference)
+    report = check(candidate, baseline_of(), "b.toml", Beside(record=reference))
     assert (report.against, report.reference_record) == ("measured", reference.id)
     # Every block shows the very same ratio: that is no measurement.
     assert {verdict.reason for verdict in report.verdicts if verdict.metric} <= {"no_variance", "needs_more_replicates"}
     slow = _reversed(cases(decode=40.0, count=8))
     slower = make_record(*slow, toolchain="tvm-0.27.0", environment=environment)
-    report = check(slower, baseline_of(), "b.toml", make_record(*cases(count=8), environment=environment))
+    beside = Beside(record=make_record(*cases(count=8), environment=environment))
+    report = check(slower, baseline_of(), "b.toml", beside)
     assert [verdict.outcome for verdict in report.verdicts if verdict.metric] == ["pass", "regressed"] * 2
 
 
@@ -136,15 +147,44 @@ def test_a_machine_that_moved_is_told_from_code_that_moved() -> None:
     """The reference's own build is 20 % off its stored runs: the verdict is about the runner."""
     reference = make_record(*cases(decode=40.0, count=8))
     candidate = make_record(*_reversed(cases(decode=40.0, count=8)), toolchain="tvm-0.27.0")
-    report = check(candidate, baseline_of(), "b.toml", reference)
+    report = check(candidate, baseline_of(), "b.toml", Beside(record=reference))
     speed = [(verdict.metric, verdict.outcome, verdict.reason) for verdict in report.verdicts if verdict.metric][:2]
     assert speed == [
         ("prefill_tokens_per_s", "pass", "within_tolerance"),
         ("decode_tokens_per_s", "inconclusive", "runner_drifted"),
     ]
     assert "the reference's own build is 20.1% off its stored runs" in report.verdicts[3].text
-    steady = check(candidate, baseline_of(), "b.toml", make_record(*cases(count=8), toolchain="another"))
-    assert "runner_drifted" not in {verdict.reason for verdict in steady.verdicts}
+    asked = check(candidate, baseline_of(), "b.toml", Beside(record=reference, stands_in=False))
+    assert "runner_drifted" not in {verdict.reason for verdict in asked.verdicts}
+
+
+def test_a_reference_that_was_resolved_anew_does_not_stand_in() -> None:
+    """20 % slower than stored, and so is the reference's toolchain, which is another one by now: red, not green."""
+    candidate = make_record(*_reversed(cases(decode=40.0, count=8)), toolchain="tvm-0.27.0")
+    anew = make_record(*cases(decode=40.0, count=8), toolchain=make_toolchain(fingerprint=sha("a newer tvm-ffi")))
+    report = check(candidate, baseline_of(), "b.toml", Beside(record=anew))
+    assert [verdict.outcome for verdict in report.verdicts if verdict.metric] == ["pass", "regressed"] * 2
+    assert {verdict.decision.form for verdict in report.verdicts if verdict.decision} == {"two_sample"}
+
+
+def test_a_case_that_was_not_measured_beside_keeps_its_verdict() -> None:
+    """One case changed and was seen again; the reference does not build the other any more."""
+    slow = [case(KEYS[0], count=8, decode=40.0), case(KEYS[1], count=3)]
+    candidate = make_record(*_reversed(slow), toolchain="tvm-0.27.0")
+    again = make_record(case(KEYS[0], count=4), make_broken(KEYS[1]))
+    report = check(candidate, baseline_of(), "b.toml", Beside(record=again))
+    forms = [(verdict.case, verdict.decision.form) for verdict in report.verdicts if verdict.decision]
+    assert forms == [(KEYS[0], "paired")] * 2 + [(KEYS[1], "two_sample")] * 2
+    first = report.verdicts[3].first
+    assert first is not None
+    assert first.form == "two_sample"
+    assert first.loss == pytest.approx(0.2, abs=0.005)
+
+
+def test_replicates_taken_otherwise_are_not_compared() -> None:
+    """Other repeats, another seed or other prompts are another measurement."""
+    record = make_record(*cases(), method=Method(warmups=1, repeats=1, seed=7))
+    assert ("missing", "other_method") in outcomes(check(record, baseline_of(), "b.toml"))
 
 
 def test_another_harness_is_not_compared() -> None:
@@ -171,7 +211,8 @@ def test_a_vanished_case_and_a_broken_one_are_said() -> None:
 def test_a_broken_reference_gives_no_verdict_on_speed() -> None:
     """Where the reference toolchain does not run, there is nothing to compare with."""
     reference = make_record(*(make_broken(key) for key in KEYS))
-    report = check(make_record(*cases()), baseline_of(), "b.toml", reference)
+    elsewhere = make_environment(fingerprint=sha("another"))
+    report = check(make_record(*cases(), environment=elsewhere), baseline_of(), "b.toml", Beside(record=reference))
     assert {verdict.reason for verdict in report.verdicts} == {"no_reference"}
     assert "the reference toolchain tvm-0.26.0 is broken here: tvm::s_tir::Tensorize" in report.verdicts[0].text
 
@@ -181,7 +222,7 @@ def test_other_weights_under_the_same_name_are_not_compared() -> None:
     artifact = make_artifact(KEYS[0], model=Model(source="path:m", name="m", digest=sha("another")))
     record = make_record(case(KEYS[0], artifact=artifact), case(KEYS[1]))
     report = check(record, baseline_of(), "b.toml")
-    assert [verdict.reason for verdict in report.verdicts][1] == "other_model"
+    assert report.verdicts[0].reason == "other_model"
     assert report.exit_code == 8
 
 
@@ -198,7 +239,8 @@ def test_faster_with_other_answers_is_not_green() -> None:
     assert report.exit_code == 8
     beside = make_record(*cases())
     apart = {KEYS[0]: Agreement(positions=129, top1=0.4, kl_nats=1.5)}
-    assert ("regressed", "other_answers") in outcomes(check(record, baseline_of(), "b.toml", beside, apart))
+    compared = check(record, baseline_of(), "b.toml", Beside(record=beside, stands_in=False, agreements=apart))
+    assert ("regressed", "other_answers") in outcomes(compared)
 
 
 def test_a_published_rate_is_compared_on_its_device_alone() -> None:

@@ -66,7 +66,7 @@ def test_every_fault_of_a_record_is_seen() -> None:
     """A case gone, a NaN, a time that trebles, and one that falls to a third."""
     assert [(fault.name, fault.outcome, fault.found) for fault in drilled()] == [
         ("a case vanished", "missing", "seen"),
-        ("a rate is NaN", "refused", "seen"),
+        ("a rate is NaN", "broken", "seen"),
         ("time per token times 3", "regressed", "seen"),
         ("time per token divided by 3, which is none", "improved", "seen"),
     ]
@@ -82,7 +82,7 @@ def test_a_gate_that_takes_everything_in_is_found_out(monkeypatch: pytest.Monkey
         return _replaced(report, verdicts=verdicts)
 
     monkeypatch.setattr(drill, "check", blind)
-    monkeypatch.setattr(drill, "decode_record", lambda *_: None)
+    monkeypatch.setattr(drill, "replicate_of", lambda *_: None)
     assert [fault.found for fault in drilled()] == ["green", "green", "green", "seen"]
 
 

@@ -34,7 +34,9 @@ def test_the_same_build_is_said_to_be_the_same() -> None:
         ({"bits_per_param": 4.0}, "build_changed", "pass"),
         ({"planned_memory_bytes": {"prefill": 2**20 * 1.2}}, "more_planned_memory", "regressed"),
         ({"planned_memory_bytes": {"prefill": 2**20 * 1.09}}, "build_changed", "pass"),
+        ({"planned_memory_bytes": {"prefill": 2**20, "new": 5}}, "more_planned_memory", "regressed"),
         ({"model_lib_bytes": 4 * 2**20}, "larger_library", "regressed"),
+        ({"model_lib_bytes": 4 * 2**20, "resolved_target": "another"}, "build_changed", "pass"),
         ({"kv_cache": "create_flashinfer_paged_kv_cache"}, "kv_cache_changed", "improved"),
         ({"kv_cache": "create_rnn_state"}, "kv_cache_changed", "inconclusive"),
     ],
@@ -49,12 +51,15 @@ def test_a_lost_flashinfer_is_red() -> None:
     """It falls back to TVM's own kernels without a word, and nobody asked for that."""
     (verdict,) = judge_build(CASE, facts(kv_cache="create_flashinfer_paged_kv_cache"), BEFORE, GATES)
     assert (verdict.outcome, verdict.reason) == ("regressed", "kv_cache_changed")
+    renamed = facts(kv_cache="create_flashinfer_paged_kv_cache_v2")
+    (verdict,) = judge_build(CASE, facts(kv_cache="create_flashinfer_paged_kv_cache"), renamed, GATES)
+    assert verdict.outcome == "inconclusive"
 
 
 def test_a_small_function_is_not_hidden_by_a_large_one() -> None:
     """Decode plans twice as much, 10 kB; prefill plans 46 MB, as before."""
     before = facts(planned_memory_bytes={"decode": 10_000, "prefill": 46_000_000, "embed": 0})
-    after = facts(planned_memory_bytes={"decode": 20_000, "prefill": 46_000_000, "embed": 5}, model_lib_sha256=sha("o"))
+    after = facts(planned_memory_bytes={"decode": 20_000, "prefill": 46_000_000, "embed": 0}, model_lib_sha256=sha("o"))
     (verdict,) = judge_build(CASE, before, after, GATES)
     assert verdict.text == "bytes of memory planned for decode 10,000 -> 20,000: +100.0%, 10.0% allowed"
 

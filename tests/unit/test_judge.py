@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from factories import CASE, NOON, make_artifact, make_case, make_record, make_reference, make_replicate, make_toolchain
 
-from regress.judge import asks_for_pairs, judge_speed
+from regress.judge import judge_speed
 from regress.rule import Parameters
 from regress.stats import Prior
 
@@ -120,14 +120,21 @@ def test_an_earlier_spread_is_taken_into_account() -> None:
     assert warned.visible_loss > calm.visible_loss  # type: ignore[operator]
 
 
-def test_sessions_that_differ_ask_for_a_comparison_on_the_spot() -> None:
-    """Three sessions at their own levels; the same values mixed do not."""
-    apart = ({METRIC: (50.0, 50.1, 49.9)}, {METRIC: (52.0, 52.1, 51.9)}, {METRIC: (48.0, 48.1, 47.9)})
-    mixed = ({METRIC: (50.0, 52.1, 47.9)}, {METRIC: (52.0, 48.1, 49.9)}, {METRIC: (48.0, 50.1, 51.9)})
-    assert asks_for_pairs(reference(sessions=apart), METRIC)
-    assert not asks_for_pairs(reference(sessions=mixed), METRIC)
-    assert not asks_for_pairs(reference(), METRIC)
-    assert not asks_for_pairs(msgspec.structs.replace(reference(sessions=apart), form="paired"), METRIC)
+def test_a_metric_that_only_some_replicates_have_is_missing() -> None:
+    """Otherwise further replicates would be asked for without end."""
+    replicates = [*case(STEADY[:4]).replicates]
+    samples = {name: values for name, values in replicates[2].samples.items() if name != METRIC}
+    replicates[2] = msgspec.structs.replace(replicates[2], samples=samples)
+    verdict = judge(case(STEADY, replicates=tuple(replicates)))
+    assert (verdict.outcome, verdict.reason) == ("missing", "metric_vanished")
+    assert verdict.text == "3 of 4 replicates in the record have decode_tokens_per_s"
+
+
+def test_the_numbers_beside_a_verdict_are_those_that_decided() -> None:
+    """Replicates that came after the look do not stand beside its loss."""
+    verdict = judge(case((*STEADY[:3], 90.0, 95.0)))
+    assert verdict.candidate is not None
+    assert verdict.candidate.values == STEADY[:3]
 
 
 def test_the_case_is_named() -> None:

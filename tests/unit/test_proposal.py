@@ -53,7 +53,7 @@ def test_references_are_written_and_comments_stay() -> None:
     assert reference.token_ids == (1, 2, 3)
     assert reference.build == make_artifact(KEYS[0]).facts
     assert baseline.environment == RECORDS[0].environment
-    assert baseline.holds_for(RECORDS[0].environment, RECORDS[0].harness)
+    assert baseline.holds_for(RECORDS[0].environment, RECORDS[0].harness, RECORDS[0].method)
 
 
 def test_writing_twice_gives_the_same_file() -> None:
@@ -89,9 +89,15 @@ def test_too_few_runs_are_refused_with_what_is_missing() -> None:
     lines = str(caught.value).splitlines()
     assert lines[0] == (
         f"b.toml: '{KEYS[0]}' decode_tokens_per_s: 8 replicates in 2 recorded runs, a reference needs 10 in 3: "
-        "2 more replicates and 1 more recorded runs"
+        "2 more replicates and 1 more recorded run"
     )
     assert len(lines) == 3
+
+
+def test_runs_of_one_replicate_each_are_refused() -> None:
+    """Ten of them say nothing of how the replicates of one run differ."""
+    with pytest.raises(ConfigError, match="a recorded run has fewer than 2 replicates"):
+        with_references(TEXT, "b.toml", [session(n, runs=1) for n in range(12)], WHY)
 
 
 def test_a_reference_that_cannot_show_the_tolerance_is_refused() -> None:

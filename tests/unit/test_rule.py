@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import process_time
 
 import numpy as np
 import pytest
 
-from regress.comparison import two_sample
+from regress.comparison import paired, two_sample
 from regress.decision import against_runs
-from regress.rule import REASONS, Parameters, walk
+from regress.rule import ALPHA_PASS_AGAIN, REASONS, Parameters, walk
 from regress.stats import evidence
 
 RUNS, MOST = 10, 11
@@ -69,6 +70,27 @@ def test_a_hundred_thousand_verdicts_take_less_than_twenty_seconds() -> None:
     started = process_time()
     campaign(values)
     assert process_time() - started < 20
+
+
+def both_stages(loss: float, sd: float, checks: int = 20_000) -> tuple[float, float]:
+    """Share that fails and share that passes, where a change is seen again in blocks of new replicates."""
+    random = np.random.default_rng(5)
+    values, reference, candidate = (random.normal(0, sd, (checks, size)) for size in (RUNS + MOST, 12, 12))
+    values[:, RUNS:] += np.log(1 - loss)
+    first = campaign(values)
+    again = walk(paired(reference - candidate - np.log(1 - loss)), replace(ASKED, alpha_pass=ALPHA_PASS_AGAIN))
+    outcomes = np.where(np.isin(first, ["regressed", "improved"]), again.outcomes(), first)
+    return (outcomes == "regressed").mean(), (outcomes == "pass").mean()
+
+
+def test_a_loss_of_the_tolerance_is_caught_through_both_stages() -> None:
+    """What `check` does on a machine: first by what is stored, then side by side. The bars hold for both together."""
+    failed, passed = both_stages(0.05, 0.003)
+    print(f"both stages, loss and tolerance 5 %, sd .3 %: {failed:.2%} fail, {passed:.2%} pass")  # noqa: T201
+    assert failed >= 0.97
+    assert passed <= 0.05
+    assert both_stages(0.1, 0.003)[0] >= 0.995
+    assert both_stages(0.0, 0.01)[0] == 0
 
 
 @pytest.mark.parametrize(("budget", "looks"), [(3, (3,)), (4, (3,)), (8, (3, 5, 8)), (12, (3, 5, 8, 12))])
