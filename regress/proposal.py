@@ -85,7 +85,8 @@ def with_references(text: str, name: str, records: Sequence[Record], why: Why) -
 def diff(before: str, after: str, name: str) -> str:
     """The unified diff from one text of a file to another; empty where they are the same."""
     old, new = (text.splitlines(keepends=True) for text in (before, after))
-    return "".join(difflib.unified_diff(old, new, fromfile=f"a/{name}", tofile=f"b/{name}"))
+    lines = difflib.unified_diff(old, new, fromfile=f"a/{name.lstrip('/')}", tofile=f"b/{name.lstrip('/')}")
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
 def _results(case: Case, records: Sequence[Record], name: str) -> list[tuple[Record, CaseResult]]:

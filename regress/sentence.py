@@ -45,8 +45,14 @@ def _nothing(decision: Decision) -> str:
 
 
 def _loss(decision: Decision) -> str:
-    low, high = decision.low or 0.0, decision.high or 0.0
-    return f"loss {decision.loss:.1%} [{low:.1%}, {high:.1%}], tolerance {decision.tolerance:.1%}"
+    loss, low, high = (_percent(each or 0.0) for each in (decision.loss, decision.low, decision.high))
+    return f"loss {loss} [{low}, {high}], tolerance {_percent(decision.tolerance)}"
+
+
+def _percent(fraction: float) -> str:
+    """With one digit behind the point, and no minus before a zero."""
+    text = f"{fraction:.1%}"
+    return "0.0%" if text == "-0.0%" else text
 
 
 def _replicates(decision: Decision) -> str:

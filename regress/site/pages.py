@@ -27,10 +27,10 @@ MAIN_PACKAGES = ("mlc-llm", "mlc-ai", "apache-tvm", "tvm", "apache-tvm-ffi")
 """Packages named beside a toolchain, by the start of their names: nightlies carry suffixes such as `-cu128`."""
 
 OUTCOMES: dict[Outcome, tuple[str, str]] = {
-    "pass": ("✓", "no worse than the reference by more than the tolerance"),
-    "improved": ("▲", "better than the reference by more than the tolerance"),
-    "regressed": ("▼", "worse than the reference by more than the tolerance"),
-    "inconclusive": ("?", "the measurements do not decide"),
+    "pass": ("✓", "a loss of the tolerance is excluded; build and answers are in order"),
+    "improved": ("▲", "better than the reference, beyond noise and tolerance"),
+    "regressed": ("▼", "worse than the reference beyond noise, and not inside the tolerance; or other answers"),
+    "inconclusive": ("?", "the measurements do not decide; the sentence says why"),
     "broken": ("✕", "does not build, load or run"),
     "missing": ("∅", "cannot be compared; the sentence beside it says why"),
 }

@@ -165,3 +165,6 @@ def test_a_proposal_is_a_diff() -> None:
     assert proposed.startswith("--- a/baselines/b.toml\n+++ b/baselines/b.toml\n@@ ")
     assert '\n+reason = "first"\n' in proposed
     assert diff(text, text, "b.toml") == ""
+    assert diff("a", "b\n", "/etc/b.toml") == (
+        "--- a/etc/b.toml\n+++ b/etc/b.toml\n@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+b\n"
+    )

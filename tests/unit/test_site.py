@@ -463,7 +463,7 @@ def test_the_banner_says_outcome_toolchains_and_each_sentence() -> None:
     assert "measured in the same run" in banner.one("p").text
     assert [line.text for line in banner.all("li")] == [
         f"▼ regressed {CASE} decode rate: loss 20.0%, tolerance 5.0%",
-        "✓ pass 1 other verdict within tolerance",
+        "✓ pass 1 other verdict passed",
     ]
 
 
@@ -473,7 +473,7 @@ def test_the_banner_names_the_baseline_of_a_stored_reference() -> None:
     banner = page(entry(record, make_report(record, reference, against="stored"))).one("div", "banner")
 
     assert "stored in the baseline bench" in banner.one("p").text
-    assert [line.text for line in banner.all("li")] == ["✓ pass 2 verdicts within tolerance"]
+    assert [line.text for line in banner.all("li")] == ["✓ pass 2 verdicts passed"]
 
 
 def test_the_environment_of_the_newest_record_is_shown() -> None:
