@@ -38,6 +38,10 @@ repeats = 3
 [measure.environment]
 TVM_NUM_THREADS = "1"
 
+# Whether sessions differ is up to the machine, and not what is tested.
+[check]
+paired = "never"
+
 [[cases]]
 model = "synthetic:llama-mini"
 quantization = "q4f32_1"
@@ -182,6 +186,23 @@ def test_a_really_slower_build_fails(machine: Machine, own_baseline: Path) -> No
     assert output.exit.code == 1, output.stdout
     assert "regressed    decode rate" in output.stdout
     assert machine.regress("check", "--baseline", own_baseline, "--record", slow, "--exit-zero").exit.code == 0
+
+
+def test_a_really_slower_build_fails_beside_the_reference(machine: Machine, own_baseline: Path) -> None:
+    """Measured in blocks with the stored build, which is built without the flag: red, and its answers are compared."""
+    text = own_baseline.read_text(encoding="utf-8").replace('paired = "never"', 'paired = "always"')
+    (machine.folder / "always.toml").write_text(text, encoding="utf-8")
+    arguments = ("--baseline", "always.toml", "--flag", "schedule=none", "--json")
+    output = machine.regress("check", *arguments)
+    assert output.exit.code == 1, output.stdout + output.stderr
+    report = json.loads(output.stdout)
+    decode = next(verdict for verdict in report["verdicts"] if verdict["metric"] == "decode_tokens_per_s")
+    assert (report["against"], decode["outcome"], decode["decision"]["form"]) == ("measured", "regressed", "paired")
+    reference = machine.record(next(path for path in machine.records() if path.stem == report["reference_record"]))
+    assert reference.cases[0].artifact is not None
+    assert reference.cases[0].artifact.flags["schedule"] == "tuned"
+    answers = next(verdict for verdict in report["verdicts"] if verdict["text"].startswith("answers: "))
+    assert answers["outcome"] == "pass"
 
 
 def test_a_new_reference_is_proposed_as_a_diff(machine: Machine, own_baseline: Path, sessions: list[Path]) -> None:
