@@ -95,19 +95,28 @@ def first_run(machine: Machine) -> process.Output:
 
 @pytest.fixture(scope="module")
 def sessions(machine: Machine, first_run: process.Output) -> list[Path]:
-    """The reference toolchain, recorded three times."""
+    """The reference toolchain, recorded until its noise would show the tolerance: three times on a quiet machine."""
     assert first_run.exit.ok, first_run.stderr
-    for _ in range(3):
+    for count in range(1, 10):
         output = machine.regress("bench", "--toolchain", "tvm-0.26.0")
         assert output.exit.ok, output.stderr
-    return machine.records()[-3:]
+        records = machine.records()[-count:]
+        proposed = machine.regress("baseline", "propose", "--baseline", "proposed.toml", *given(records))
+        if proposed.exit.ok:
+            return records
+        assert proposed.exit.code == 3, proposed.stderr
+    pytest.fail(f"this machine is too noisy to test on: {proposed.stderr}")
+
+
+def given(records: list[Path]) -> list[str]:
+    """Arguments that name records."""
+    return [argument for path in records for argument in ("--record", str(path))]
 
 
 @pytest.fixture(scope="module")
 def own_baseline(machine: Machine, sessions: list[Path]) -> Path:
     """This machine's own baseline, stored from those records."""
-    records = [argument for path in sessions for argument in ("--record", str(path))]
-    output = machine.regress("baseline", "--baseline", "own.toml", *records)
+    output = machine.regress("baseline", "--baseline", "own.toml", *given(sessions))
     assert output.exit.ok, output.stderr
     return machine.folder / "own.toml"
 
@@ -208,11 +217,11 @@ def test_a_really_slower_build_fails_beside_the_reference(machine: Machine, own_
 def test_a_new_reference_is_proposed_as_a_diff(machine: Machine, own_baseline: Path, sessions: list[Path]) -> None:
     """With a reason, and without touching the file: a baseline never moves by itself."""
     before = own_baseline.read_text(encoding="utf-8")
-    records = [argument for path in sessions for argument in ("--record", str(path))]
-    output = machine.regress("baseline", "--baseline", own_baseline, *records)
+    output = machine.regress("baseline", "--baseline", own_baseline, *given(sessions))
     assert output.exit.code == 2
     assert "own.toml has references already" in output.stderr
-    output = machine.regress("baseline", "propose", "--baseline", own_baseline, "--reason", "a new release", *records)
+    reason = ("--reason", "a new release")
+    output = machine.regress("baseline", "propose", "--baseline", own_baseline, *reason, *given(sessions))
     assert output.exit.code == 0, output.stderr
     assert '\n-reason = "first references of this machine"\n+reason = "a new release"\n' in output.stdout
     assert own_baseline.read_text(encoding="utf-8") == before
@@ -227,16 +236,18 @@ def test_too_few_runs_make_no_reference(machine: Machine, sessions: list[Path]) 
 
 
 def test_a_build_is_judged_without_a_device(machine: Machine, own_baseline: Path) -> None:
-    """The same build passes; one that plans more memory for a step does not."""
+    """The same build passes; one whose library grew beyond its gate does not."""
     same = machine.regress("build", "--check", "--baseline", own_baseline, "--toolchain", "tvm-0.26.0")
     assert same.exit.code == 0, same.stdout + same.stderr
     assert "the model library is the reference's, byte for byte" in same.stdout
-    arguments = ("--baseline", own_baseline, "--toolchain", "tvm-0.26.0", "--flag", "extra_work=5", "--json")
+    strict = own_baseline.read_text(encoding="utf-8").replace("[check]", "[gates]\nmodel_lib_bytes = 0.001\n\n[check]")
+    (machine.folder / "strict.toml").write_text(strict, encoding="utf-8")
+    arguments = ("--baseline", "strict.toml", "--toolchain", "tvm-0.26.0", "--flag", "extra_work=5", "--json")
     worse = machine.regress("build", "--check", *arguments)
     assert worse.exit.code == 1, worse.stdout + worse.stderr
     (verdict,) = json.loads(worse.stdout)["verdicts"]
-    assert verdict["reason"] == "more_planned_memory"
-    assert "bytes of memory planned for decode" in verdict["text"]
+    assert verdict["reason"] == "larger_library"
+    assert verdict["text"].startswith("bytes of the model library ")
 
 
 def test_a_drill_proves_that_the_gate_can_go_red(machine: Machine) -> None:
