@@ -202,7 +202,11 @@ def _add_drill(commands: _Commands[argparse.ArgumentParser]) -> None:
     _add_budget(command)
     command.add_argument("--toolchain", metavar="NAME", help="toolchain to build with")
     command.add_argument(
-        "--loss", type=_fraction, action="append", metavar="X", help="loss to build; repeatable (default: 2 to 10 %%)"
+        "--loss",
+        type=_fraction,
+        action="append",
+        metavar="X",
+        help="loss to build; repeatable (default: 2, 3, 5, 10 %% and three tolerances)",
     )
     command.add_argument("--case", metavar="KEY", help="case to drill (default: the baseline's first)")
     command.add_argument(

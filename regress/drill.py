@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from regress.verdict import CheckReport, Verdict
 
 LOSSES = (0.02, 0.03, 0.05, 0.10)
-"""Losses of decode rate that are built."""
+"""Losses of decode rate that are built, besides one of three times the tolerance, which no gate may miss."""
 DECODE = "decode_tokens_per_s"
 LATENCY = "time_per_output_token_s"
 _PROBE = 1000
@@ -41,23 +41,25 @@ _TIME_RISES = 3
 _GREEN = ("pass", "improved")
 
 
-def drill(job: Job, toolchain: str, losses: Sequence[float] = LOSSES) -> list[Fault]:
+def drill(job: Job, toolchain: str, losses: Sequence[float] | None = None) -> list[Fault]:
     """Puts the faults in, one after the other; what became of each.
 
     Args:
         job: With the case to drill: the first one of its baseline, and its tolerance.
         toolchain: What to build with.
-        losses: Losses of decode rate to build.
+        losses: Losses of decode rate to build; `LOSSES` and three times the tolerance where `None`.
 
     Raises:
         BenchError: The case cannot be measured even as it is.
         ConfigError: Its decode rate has no tolerance.
     """
-    if DECODE not in job.baseline.tolerances(job.baseline.cases[0]):
+    tolerances = job.baseline.tolerances(job.baseline.cases[0])
+    if DECODE not in tolerances:
         raise ConfigError(f"{job.baseline_name}: '{job.baseline.cases[0].key}' has no tolerance for {DECODE}")
     plain, work_per_s = _calibrated(job, toolchain)
     step_s = _median(plain, LATENCY)
-    slower = [_slower_build(job, toolchain, loss, round(step_s * loss / (1 - loss) * work_per_s)) for loss in losses]
+    built = losses or (*LOSSES, 1 - (1 - tolerances[DECODE]) ** 3)
+    slower = [_slower_build(job, toolchain, loss, round(step_s * loss / (1 - loss) * work_per_s)) for loss in built]
     return [*slower, *record_drills(job, plain)]
 
 

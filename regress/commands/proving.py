@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from regress import errors, history, process
 from regress.calibration import calibration
 from regress.commands.measuring import job_of
-from regress.drill import LOSSES
 from regress.drill import drill as put_faults_in
 from regress.errors import UsageError
 from regress.progress import Reporter, say
@@ -33,7 +32,7 @@ def drill(args: argparse.Namespace) -> int:
     """
     workspace = open_workspace(args)
     job = job_of(workspace, args, _drilled(workspace.baseline(), args))
-    found = put_faults_in(job, args.toolchain or workspace.config.run.toolchains[-1], args.loss or LOSSES)
+    found = put_faults_in(job, args.toolchain or workspace.config.run.toolchains[-1], args.loss)
     sys.stdout.write(faults_json(found) if args.json else faults_text(found))
     what = {fault.found for fault in found}
     if "green" in what:

@@ -46,7 +46,9 @@ def folder(tmp_path: Path) -> Path:
         ("bench --prompt none.json", 3, "none.json: No such file or directory"),
         ("bench --prompt good.json", 3, "good.json: not a prompt file: Expected `array`, got `object`"),
         ("compare tvm-0.26.0 tvm-0.26.0", 2, "compare: 'tvm-0.26.0' is given twice"),
-        ("check --record good.json --replicates 3", 2, "check: --replicates is for measuring"),
+        ("check --record good.json --budget 3", 2, "check: --budget is for measuring"),
+        ("drill --case other", 2, "drill: no case 'other'"),
+        ("trend --baseline none.toml", 3, "none.toml: No such file or directory"),
         ("site --history none", 7, "none: no such folder of records"),
         ("site --history good.json", 7, "good.json: no such folder of records"),
         ("toolchain remove tvm-0.26.0 nosuch", 2, "no toolchain 'nosuch' in regress.toml"),
@@ -75,6 +77,31 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     output = process.run([sys.executable, "-m", "regress", "chek"])
     assert output.exit.code == 2
     assert "invalid choice: 'chek'" in output.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("check --budget x", "'x' is no number"),
+        ("check --budget 13", "13 is not between 3 and 12"),
+        ("drill --tolerance 2", "2 is not between 0 and 1"),
+        ("aa --timeout-s nan", "nan is no time limit"),
+        ("aa --checks 0", "0 is less than 1"),
+    ],
+)
+def test_a_number_that_cannot_be_is_a_usage_error(arguments: str, said: str) -> None:
+    """With the option and what is wrong with it."""
+    output = process.run([sys.executable, "-m", "regress", *arguments.split()])
+    assert output.exit.code == 2
+    assert said in output.stderr
+
+
+def test_a_campaign_without_a_verdict_is_not_green(tmp_path: Path) -> None:
+    """Nothing was counted, so nothing was shown."""
+    argv = [sys.executable, "-m", "regress", "aa", "--count-only", "--history", tmp_path]
+    output = process.run(argv, cwd=tmp_path)
+    assert output.exit.code == 8, output.stderr
+    assert output.stdout == "no verdict on identical builds in this history\n"
 
 
 def test_no_network_is_said_and_leaves_nothing(folder: Path) -> None:
