@@ -206,7 +206,7 @@ def _add_drill(commands: _Commands[argparse.ArgumentParser]) -> None:
         type=_fraction,
         action="append",
         metavar="X",
-        help="loss to build; repeatable (default: 2, 3, 5, 10 %% and three tolerances)",
+        help="loss to build; repeatable (default: .02 to .1, and 3 tolerances)",
     )
     command.add_argument("--case", metavar="KEY", help="case to drill (default: the baseline's first)")
     command.add_argument(

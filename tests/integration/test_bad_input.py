@@ -98,7 +98,7 @@ def test_a_number_that_cannot_be_is_a_usage_error(arguments: str, said: str) -> 
 
 def test_a_campaign_without_a_verdict_is_not_green(tmp_path: Path) -> None:
     """Nothing was counted, so nothing was shown."""
-    argv = [sys.executable, "-m", "regress", "aa", "--count-only", "--history", tmp_path]
+    argv: list[str | Path] = [sys.executable, "-m", "regress", "aa", "--count-only", "--history", tmp_path]
     output = process.run(argv, cwd=tmp_path)
     assert output.exit.code == 8, output.stderr
     assert output.stdout == "no verdict on identical builds in this history\n"
