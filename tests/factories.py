@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from regress.baseline import values_of
+from regress.baseline import references_of
 from regress.metric import METRICS, Direction
 from regress.recipe import FLAGS
 from regress.record import (
@@ -25,7 +25,6 @@ from regress.record import (
     Replicate,
     Toolchain,
     Workload,
-    digest,
 )
 from regress.verdict import SCHEMA as REPORT_SCHEMA
 from regress.verdict import CheckReport, Reference, Verdict, broken, missing, spread
@@ -58,6 +57,16 @@ prompt_tokens = 64
 new_tokens = 16
 """
 BASELINE_KEYS = ("llama-mini/q4f32_1/llvm/p16+128", "other/q4f32_1/cuda-sm_87/p64+16")
+TWO_KEYS = ("llama-mini/q4f32_1/llvm/p16+128", "llama-mini/q4f32_1/llvm/p64+16")
+_CASE = """
+[[cases]]
+model = "synthetic:llama-mini"
+quantization = "q4f32_1"
+target = "llvm"
+prompt_tokens = {}
+new_tokens = {}
+"""
+TWO_CASES = 'runner = "cpu"\ntoolchain = "tvm-0.26.0"\n' + _CASE.format(16, 128) + _CASE.format(64, 16)
 TOLERANCES = {"prefill_tokens_per_s": 0.05, "decode_tokens_per_s": 0.05}
 
 
@@ -193,22 +202,7 @@ def make_record(
 
 def make_reference(record: Record, key: str = CASE, **changes: Any) -> Reference:
     """What that record says of the case, as a stored reference of one session."""
-    case = record.case(key)
-    assert case is not None
-    assert case.artifact is not None
-    reference = Reference(
-        form="two_sample",
-        name=record.toolchain.name,
-        sessions=(values_of(case),),
-        harness=record.harness,
-        method=digest(record.method),
-        model_digest=case.artifact.model.digest,
-        toolchain_fingerprint=record.toolchain.fingerprint,
-        build=case.artifact.facts,
-        logits_sha256=case.replicates[0].logits_sha256,
-        token_ids=case.replicates[0].token_ids,
-    )
-    return msgspec.structs.replace(reference, **changes)
+    return msgspec.structs.replace(references_of(record)[key], **{"form": "two_sample", **changes})
 
 
 def make_verdicts(

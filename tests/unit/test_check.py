@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from factories import (
     NOON,
+    TWO_CASES,
+    TWO_KEYS,
     make_artifact,
     make_broken,
     make_case,
@@ -32,16 +34,6 @@ if TYPE_CHECKING:
     from regress.record import CaseResult, Record
     from regress.verdict import CheckReport
 
-KEYS = ("llama-mini/q4f32_1/llvm/p16+128", "llama-mini/q4f32_1/llvm/p64+16")
-CASE = """
-[[cases]]
-model = "synthetic:llama-mini"
-quantization = "q4f32_1"
-target = "llvm"
-prompt_tokens = {}
-new_tokens = {}
-"""
-TEXT = 'runner = "cpu"\ntoolchain = "tvm-0.26.0"\n' + CASE.format(16, 128) + CASE.format(64, 16)
 SPREAD = np.exp(np.array([-0.003, 0.002, 0.001, -0.001, 0.003, -0.002, 0.0015, -0.0025]))
 
 
@@ -52,7 +44,7 @@ def case(key: str, *, count: int = 6, prefill: float = 1000.0, decode: float = 5
 
 
 def cases(**changes: Any) -> list[CaseResult]:  # noqa: ANN401
-    return [case(key, **changes) for key in KEYS]
+    return [case(key, **changes) for key in TWO_KEYS]
 
 
 def baseline_of(records: Sequence[Record] | None = None) -> Baseline:
@@ -61,7 +53,7 @@ def baseline_of(records: Sequence[Record] | None = None) -> Baseline:
         make_record(*cases(count=4), at=NOON + timedelta(days=number), id=f"r{number}") for number in range(3)
     ]
     why = Why(written_on=date(2026, 10, 3), reason="first")
-    return parse_baseline(with_references(TEXT, "b.toml", records, why), "b.toml")
+    return parse_baseline(with_references(TWO_CASES, "b.toml", records, why), "b.toml")
 
 
 def outcomes(report: CheckReport) -> list[tuple[str, str]]:
@@ -92,17 +84,17 @@ def test_a_slower_record_fails() -> None:
 
 def test_what_is_not_decided_wants_more() -> None:
     """Three slow replicates: three more to confirm; the other case is decided."""
-    record = make_record(case(KEYS[0], count=3, decode=40.0), case(KEYS[1], count=3), toolchain="tvm-0.27.0")
+    record = make_record(case(TWO_KEYS[0], count=3, decode=40.0), case(TWO_KEYS[1], count=3), toolchain="tvm-0.27.0")
     report = check(record, baseline_of(), "b.toml")
-    assert (report.wanted(KEYS[0]), report.wanted(KEYS[1])) == (3, 0)
+    assert (report.wanted(TWO_KEYS[0]), report.wanted(TWO_KEYS[1])) == (3, 0)
     assert report.exit_code == 8
 
 
 def test_another_machine_is_not_compared_but_its_build_is() -> None:
     """However fast or slow it is: missing, with the reason. What needs no device is judged all the same."""
-    larger = make_artifact(KEYS[0], bits_per_param=8.0, model_lib_bytes=2**30, resolved_target="another processor")
+    larger = make_artifact(TWO_KEYS[0], bits_per_param=8.0, model_lib_bytes=2**30, resolved_target="another processor")
     environment = make_environment(fingerprint=sha("another"), device="Orin")
-    record = make_record(case(KEYS[0], artifact=larger), case(KEYS[1]), environment=environment)
+    record = make_record(case(TWO_KEYS[0], artifact=larger), case(TWO_KEYS[1]), environment=environment)
     report = check(record, baseline_of(), "b.toml")
     assert outcomes(report) == [
         ("regressed", "more_bits_per_param"),
@@ -169,12 +161,12 @@ def test_a_reference_that_was_resolved_anew_does_not_stand_in() -> None:
 
 def test_a_case_that_was_not_measured_beside_keeps_its_verdict() -> None:
     """One case changed and was seen again; the reference does not build the other any more."""
-    slow = [case(KEYS[0], count=8, decode=40.0), case(KEYS[1], count=3)]
+    slow = [case(TWO_KEYS[0], count=8, decode=40.0), case(TWO_KEYS[1], count=3)]
     candidate = make_record(*_reversed(slow), toolchain="tvm-0.27.0")
-    again = make_record(case(KEYS[0], count=4), make_broken(KEYS[1]))
+    again = make_record(case(TWO_KEYS[0], count=4), make_broken(TWO_KEYS[1]))
     report = check(candidate, baseline_of(), "b.toml", Beside(record=again))
     forms = [(verdict.case, verdict.decision.form) for verdict in report.verdicts if verdict.decision]
-    assert forms == [(KEYS[0], "paired")] * 2 + [(KEYS[1], "two_sample")] * 2
+    assert forms == [(TWO_KEYS[0], "paired")] * 2 + [(TWO_KEYS[1], "two_sample")] * 2
     first = report.verdicts[3].first
     assert first is not None
     assert first.form == "two_sample"
@@ -195,14 +187,14 @@ def test_another_harness_is_not_compared() -> None:
 
 def test_a_baseline_without_references_judges_nothing() -> None:
     """No reference, no green."""
-    report = check(make_record(*cases()), parse_baseline(TEXT, "b.toml"), "b.toml")
+    report = check(make_record(*cases()), parse_baseline(TWO_CASES, "b.toml"), "b.toml")
     assert {verdict.reason for verdict in report.verdicts} == {"no_reference"}
     assert report.exit_code == 8
 
 
 def test_a_vanished_case_and_a_broken_one_are_said() -> None:
     """On any machine: that it does not build needs no comparison."""
-    record = make_record(make_broken(KEYS[0]), environment=make_environment(fingerprint=sha("another")))
+    record = make_record(make_broken(TWO_KEYS[0]), environment=make_environment(fingerprint=sha("another")))
     report = check(record, baseline_of(), "b.toml")
     assert [verdict.reason for verdict in report.verdicts] == ["does_not_build", "case_vanished"]
     assert report.exit_code == 5
@@ -210,7 +202,7 @@ def test_a_vanished_case_and_a_broken_one_are_said() -> None:
 
 def test_a_broken_reference_gives_no_verdict_on_speed() -> None:
     """Where the reference toolchain does not run, there is nothing to compare with."""
-    reference = make_record(*(make_broken(key) for key in KEYS))
+    reference = make_record(*(make_broken(key) for key in TWO_KEYS))
     elsewhere = make_environment(fingerprint=sha("another"))
     report = check(make_record(*cases(), environment=elsewhere), baseline_of(), "b.toml", Beside(record=reference))
     assert {verdict.reason for verdict in report.verdicts} == {"no_reference"}
@@ -219,8 +211,8 @@ def test_a_broken_reference_gives_no_verdict_on_speed() -> None:
 
 def test_other_weights_under_the_same_name_are_not_compared() -> None:
     """A folder whose content changed, or a repository and a preset of one name."""
-    artifact = make_artifact(KEYS[0], model=Model(source="path:m", name="m", digest=sha("another")))
-    record = make_record(case(KEYS[0], artifact=artifact), case(KEYS[1]))
+    artifact = make_artifact(TWO_KEYS[0], model=Model(source="path:m", name="m", digest=sha("another")))
+    record = make_record(case(TWO_KEYS[0], artifact=artifact), case(TWO_KEYS[1]))
     report = check(record, baseline_of(), "b.toml")
     assert report.verdicts[0].reason == "other_model"
     assert report.exit_code == 8
@@ -230,22 +222,22 @@ def test_faster_with_other_answers_is_not_green() -> None:
     """A build that skips work is fast: its tokens tell."""
     other = [
         msgspec.structs.replace(each, token_ids=(1, 2, 9), logits_sha256=sha("other"))
-        for each in case(KEYS[0], decode=80.0).replicates
+        for each in case(TWO_KEYS[0], decode=80.0).replicates
     ]
-    record = make_record(case(KEYS[0], replicates=tuple(other)), case(KEYS[1]), toolchain="tvm-0.27.0")
+    record = make_record(case(TWO_KEYS[0], replicates=tuple(other)), case(TWO_KEYS[1]), toolchain="tvm-0.27.0")
     report = check(record, baseline_of(), "b.toml")
     assert ("inconclusive", "other_answers") in outcomes(report)
     assert ("improved", "faster_than_tolerance") in outcomes(report)
     assert report.exit_code == 8
     beside = make_record(*cases())
-    apart = {KEYS[0]: Agreement(positions=129, top1=0.4, kl_nats=1.5)}
+    apart = {TWO_KEYS[0]: Agreement(positions=129, top1=0.4, kl_nats=1.5)}
     compared = check(record, baseline_of(), "b.toml", Beside(record=beside, stands_in=False, agreements=apart))
     assert ("regressed", "other_answers") in outcomes(compared)
 
 
 def test_a_published_rate_is_compared_on_its_device_alone() -> None:
     """By the name of the device; nothing else of the machine is known."""
-    baseline = parse_baseline(TEXT, "b.toml")
+    baseline = parse_baseline(TWO_CASES, "b.toml")
     published = Published(
         source="a forum post", device="EPYC", values={"decode_tokens_per_s": 50.2, "prefill_tokens_per_s": 1000.0}
     )
@@ -261,15 +253,15 @@ def test_a_published_rate_is_compared_on_its_device_alone() -> None:
 
 def test_builds_are_judged_without_a_device() -> None:
     """Artifacts alone; broken ones, vanished ones and ones that the baseline does not know are said."""
-    record = make_record(case(KEYS[0], replicates=()), make_broken(KEYS[1]))
+    record = make_record(case(TWO_KEYS[0], replicates=()), make_broken(TWO_KEYS[1]))
     report = judge_builds(record, baseline_of(), "b.toml")
     assert outcomes(report) == [("pass", "same_build"), ("broken", "does_not_build")]
-    report = judge_builds(make_record(case(KEYS[0])), parse_baseline(TEXT, "b.toml"), "b.toml")
+    report = judge_builds(make_record(case(TWO_KEYS[0])), parse_baseline(TWO_CASES, "b.toml"), "b.toml")
     assert outcomes(report) == [("missing", "no_reference"), ("missing", "case_vanished")]
 
 
 def test_replicates_of_the_same_moment_are_not_judged() -> None:
     """One run given twice would look like two that agree."""
     twice = tuple(make_replicate(1000, rate) for rate in (50.0, 50.1, 49.9))
-    report = check(make_record(case(KEYS[0], replicates=twice), case(KEYS[1])), baseline_of(), "b.toml")
+    report = check(make_record(case(TWO_KEYS[0], replicates=twice), case(TWO_KEYS[1])), baseline_of(), "b.toml")
     assert ("inconclusive", "duplicate_runs") in outcomes(report)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from factories import NOON, make_artifact, make_case, make_record, make_toolchain, sha
+from factories import NOON, TWO_CASES, TWO_KEYS, make_artifact, make_case, make_record, make_toolchain, sha
 
 from regress import pipeline
 from regress.baseline import parse_baseline
@@ -23,16 +23,6 @@ if TYPE_CHECKING:
     from regress.baseline import Baseline
     from regress.record import CaseResult, Record
 
-KEYS = ("llama-mini/q4f32_1/llvm/p16+128", "llama-mini/q4f32_1/llvm/p64+16")
-CASE = """
-[[cases]]
-model = "synthetic:llama-mini"
-quantization = "q4f32_1"
-target = "llvm"
-prompt_tokens = {}
-new_tokens = {}
-"""
-TEXT = 'runner = "cpu"\ntoolchain = "tvm-0.26.0"\n' + CASE.format(16, 128) + CASE.format(64, 16)
 OLD, NEW = Side(toolchain="tvm-0.26.0"), Side(toolchain="tvm-0.27.0")
 
 
@@ -47,11 +37,11 @@ def case(key: str, decode: float, count: int, seed: int, **changes: Any) -> Case
 
 def baseline_of(extra: str = "") -> Baseline:
     records = [
-        make_record(*(case(key, 50, 4, 10 * day) for key in KEYS), at=NOON + timedelta(days=day), id=f"r{day}")
+        make_record(*(case(key, 50, 4, 10 * day) for key in TWO_KEYS), at=NOON + timedelta(days=day), id=f"r{day}")
         for day in range(3)
     ]
     why = Why(written_on=date(2026, 10, 3), reason="first")
-    return parse_baseline(with_references(TEXT + extra, "b.toml", records, why), "b.toml")
+    return parse_baseline(with_references(TWO_CASES + extra, "b.toml", records, why), "b.toml")
 
 
 class FakeCampaign:
@@ -71,20 +61,20 @@ class FakeCampaign:
     def __init__(self, job: object, sides: Sequence[Side]) -> None:
         del job
         self.sides = list(sides)
-        self.counts: list[Mapping[str, int]] = [dict.fromkeys(KEYS, 0) for _ in sides]
+        self.counts: list[Mapping[str, int]] = [dict.fromkeys(TWO_KEYS, 0) for _ in sides]
 
     def join(self, side: Side) -> int:
         if side.toolchain in self.refused:
             raise ToolchainError("no network")
         self.sides.append(side)
-        self.counts.append(dict.fromkeys(KEYS, 0))
+        self.counts.append(dict.fromkeys(TWO_KEYS, 0))
         return len(self.sides) - 1
 
     def measure(self, wanted: Sequence[Mapping[str, int]]) -> None:
         type(self).rounds += 1
         assert self.rounds < 20
         self.counts = [
-            {key: max(have[key], want[key]) for key in KEYS} for have, want in zip(self.counts, wanted, strict=True)
+            {key: max(have[key], want[key]) for key in TWO_KEYS} for have, want in zip(self.counts, wanted, strict=True)
         ]
 
     def device(self) -> object:
@@ -101,7 +91,7 @@ class FakeCampaign:
         toolchain = make_toolchain(name, fingerprint=sha("anew")) if name in self.anew else make_toolchain(name)
         cases = [
             case(key, rate, self.counts[number][key], 100 * (number + 1), artifact=make_artifact(key))
-            for key, rate in zip(KEYS, self.rates[name], strict=True)
+            for key, rate in zip(TWO_KEYS, self.rates[name], strict=True)
         ]
         return make_record(*cases, toolchain=toolchain, id=f"record-{number}")
 
@@ -144,7 +134,7 @@ def test_a_slow_case_is_seen_again_beside_the_reference(campaign: type[FakeCampa
     campaign.rates = {"tvm-0.27.0": (40, 50), "tvm-0.26.0": (50, 50)}
     (reference, record), report, _ = judged(Plan(sides=[NEW]))
     assert decode(report) == [("regressed", "paired"), ("pass", "two_sample")]
-    assert [(each.key, len(each.replicates)) for each in reference.cases] == [(KEYS[0], 8)]
+    assert [(each.key, len(each.replicates)) for each in reference.cases] == [(TWO_KEYS[0], 8)]
     assert [len(each.replicates) for each in record.cases] == [6 + 8, 3]
     assert (report.record, report.reference_record, report.exit_code) == (record.id, reference.id, 1)
 
