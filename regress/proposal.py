@@ -16,7 +16,7 @@ from regress.baseline import parse_baseline, values_of
 from regress.decision import known_spread, runs_needed, visible_loss, visible_side_by_side
 from regress.errors import ConfigError
 from regress.metric import METRICS, Direction
-from regress.recipe import complete_flags
+from regress.recipe import FLAGS, other_flags
 from regress.record import digest
 
 if TYPE_CHECKING:
@@ -104,15 +104,10 @@ def _results(case: Case, records: Sequence[Record], name: str) -> list[tuple[Rec
 
 def _require_flags(case: Case, results: Sequence[CaseResult], name: str) -> None:
     """Refuses runs of a build that is not the case's: a slow reference would make every loss a gain."""
-    wanted = complete_flags(case.flags, f"{name}: flags")
-    for result in results:
-        built = result.artifact.flags if result.artifact else {}
-        differing = sorted(flag for flag in wanted if built.get(flag) != wanted[flag])
-        if differing:
-            flag = differing[0]
-            raise ConfigError(
-                f"{name}: '{case.key}' was measured with {flag}={built.get(flag)}, the case says {wanted[flag]}"
-            )
+    for artifact in (result.artifact for result in results if result.artifact):
+        for flag in other_flags(artifact.flags, case.flags):
+            built, wanted = (each.get(flag, FLAGS.get(flag)) for each in (artifact.flags, case.flags))
+            raise ConfigError(f"{name}: '{case.key}' was measured with {flag}={built}, the case says {wanted}")
 
 
 def _require_alike(records: Sequence[Record], name: str) -> None:

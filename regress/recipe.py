@@ -68,6 +68,15 @@ def complete_flags(flags: Mapping[str, str], where: str) -> dict[str, str]:
     return {**FLAGS, **flags}
 
 
+def other_flags(built: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
+    """Names of the flags that a build has otherwise than wanted, sorted.
+
+    A flag that either of them does not name has its default: builds of before the flag came to be were made so.
+    """
+    ours, theirs = {**FLAGS, **built}, {**FLAGS, **wanted}
+    return sorted(flag for flag in ours | theirs if ours.get(flag) != theirs.get(flag))
+
+
 def check_context(workload: Workload, flags: Mapping[str, str], where: str) -> None:
     """Raises `ConfigError`, naming the key, where a workload does not fit a context that the flags set."""
     context, needed = int(flags["context_window_size"]), workload.prompt_tokens + workload.new_tokens

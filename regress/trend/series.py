@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from regress.metric import Direction
-from regress.recipe import complete_flags
+from regress.recipe import other_flags
 from regress.trend.verdict import LeftOut, Older, Run
 
 if TYPE_CHECKING:
@@ -153,9 +153,7 @@ def _unusable(record: Record, result: CaseResult, case: Case, metric: Metric) ->
 
 
 def _has_other_flags(result: CaseResult, case: Case) -> bool:
-    built = result.artifact.flags if result.artifact else {}
-    wanted = complete_flags(case.flags, case.key)
-    return any(built.get(flag) != value for flag, value in wanted.items())
+    return result.artifact is not None and bool(other_flags(result.artifact.flags, case.flags))
 
 
 def _was_set_back(record: Record, result: CaseResult) -> bool:
