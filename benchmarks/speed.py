@@ -254,9 +254,7 @@ def verdict_rows() -> list[Row]:
     walk(two_sample(evidence(noise[:, :10], [0] * 4 + [1] * 3 + [2] * 3), noise[:, 10:]), asked)
     campaign_s = time.process_time() - started
     return [
-        Row(
-            what="one decision of check, ms", measured=1e3 * statistics.median(took_s), bar=DECISION_MS, form=".2f"
-        ),
+        Row(what="one decision of check, ms", measured=1e3 * statistics.median(took_s), bar=DECISION_MS, form=".2f"),
         Row(what="100,000 verdicts, CPU s", measured=campaign_s, bar=CAMPAIGN_CPU_S, form=".2f"),
     ]
 
