@@ -112,14 +112,15 @@ def evidence(values: Floats, sessions: Sequence[int], prior: Prior | None = None
 
 def _components(values: Floats, sessions: NDArray[np.int_]) -> tuple[Floats, Floats]:
     """Variance within sessions, and of their true means: 0 where one session, or one run in each, cannot tell."""
-    names, index, sizes = np.unique(sessions, return_inverse=True, return_counts=True)
-    groups, runs = len(names), len(sessions)
+    order = np.argsort(sessions, kind="stable")
+    _, starts, sizes = np.unique(sessions[order], return_index=True, return_counts=True)
+    groups, runs = len(sizes), len(sessions)
     if groups in (1, runs):
         return values.var(axis=-1, ddof=1), np.zeros(values.shape[:-1])
-    members = np.eye(groups)[index]
-    means = values @ members / sizes
+    ordered = values[..., order]
+    means = np.add.reduceat(ordered, starts, axis=-1) / sizes
     between = (sizes * (means - values.mean(axis=-1, keepdims=True)) ** 2).sum(axis=-1) / (groups - 1)
-    within: Floats = ((values - means @ members.T) ** 2).sum(axis=-1) / (runs - groups)
+    within: Floats = ((ordered - np.repeat(means, sizes, axis=-1)) ** 2).sum(axis=-1) / (runs - groups)
     size = (runs - (sizes**2).sum() / runs) / (groups - 1)
     return within, np.maximum((between - within) / size, 0.0)
 
