@@ -310,7 +310,10 @@ def _add_verdict(command: argparse.ArgumentParser) -> None:
 
 def _add_budget(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--budget", type=_budget, metavar="N", help="replicates per case after which a verdict is given, 3 to 12"
+        "--budget",
+        type=_budget,
+        metavar="N",
+        help="replicates per case, 3 to 12: the last look that it covers decides",
     )
 
 

@@ -157,8 +157,9 @@ class _Measuring:
 
 
 def _measured_part(record: Record) -> Record:
-    """The record without the cases that were only built."""
-    return msgspec.structs.replace(record, cases=tuple(case for case in record.cases if case.replicates))
+    """The record without the cases that were only built; that one broke is a fact to keep."""
+    cases = tuple(case for case in record.cases if case.replicates or case.failure)
+    return msgspec.structs.replace(record, cases=cases)
 
 
 def _everywhere(job: Job, count: int) -> dict[str, int]:

@@ -97,7 +97,7 @@ class Parameters:
         return -math.log1p(-max(self.tolerance / 5, 0.003))
 
     def looks(self, form: Form) -> tuple[int, ...]:
-        """Numbers of replicates or blocks to look at; the budget is the last where it is below a look."""
+        """Numbers of replicates or blocks to look at: those that the budget covers, and the first one at least."""
         all_looks = BLOCK_LOOKS if form == "paired" else LOOKS
         return tuple(look for look in all_looks if look <= self.budget) or all_looks[:1]
 
@@ -194,8 +194,8 @@ class _Look:
         self.is_change = self.is_slower | self.is_faster
         self.slower_inside = slower & self.within
         self.beyond = change > limit
-        self.visible = margin + fail + t_quantile(POWER, moments.degrees) * moments.error
         self.last, self.limit, self.margin = last, limit, margin
+        self._moments, self._fail = moments, fail
 
     def shown_again(self, again: Floats) -> Flags:
         """Whether every confirming difference has at least a third of the size of the change, and is one itself.
@@ -208,8 +208,9 @@ class _Look:
 
     def ending(self) -> NDArray[np.int8]:
         """Code for what neither passed nor changed at the last look."""
+        visible = self.margin + self._fail + t_quantile(POWER, self._moments.degrees) * self._moments.error
         codes = np.full(self.change.shape, _UNDECIDED, np.int8)
-        codes[self.visible > self.limit] = _NOISY
+        codes[visible > self.limit] = _NOISY
         codes[~self.stable] = _UNSTABLE
         codes[~self.varied] = _EQUAL
         return codes

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from regress import errors, history
 from regress.progress import say
-from regress.report.trend import trend_json, trend_text
+from regress.report.machine import report_json
+from regress.report.trend import trend_text
 from regress.trend import trend as judge_history
 from regress.workspace import open_workspace
 
@@ -21,5 +22,5 @@ def trend(args: argparse.Namespace) -> int:
     baseline = workspace.baseline()
     entries = history.entries(workspace.history, on_bad=lambda error: say(f"regress: warning: {error}"))
     report = judge_history(entries, baseline, workspace.baseline_name)
-    sys.stdout.write(trend_json(report) if args.json else trend_text(report))
+    sys.stdout.write(report_json(report) if args.json else trend_text(report))
     return errors.EXIT_PASS if args.exit_zero else report.exit_code

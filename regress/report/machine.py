@@ -1,4 +1,4 @@
-"""A check as a program reads it."""
+"""Reports as a program reads them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from regress.trend import TrendReport
     from regress.verdict import CheckReport
 
 
-def report_json(report: CheckReport) -> str:
+def report_json(report: CheckReport | TrendReport) -> str:
     """The report as stored, with its gravest outcome and the exit code that says it in front; ends with a newline."""
     fields = {"outcome": report.outcome, "exit_code": report.exit_code, **msgspec.to_builtins(report)}
     return msgspec.json.format(msgspec.json.encode(fields), indent=1).decode() + "\n"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from regress.metric import METRICS
 
 if TYPE_CHECKING:
@@ -27,12 +25,6 @@ _OMISSIONS: dict[Omission, str] = {
     "duplicate": "in the history twice",
     "clock_set_back": "during which the clock was set back",
 }
-
-
-def trend_json(report: TrendReport) -> str:
-    """The report, with its gravest outcome and the exit code that says it in front; ends with a newline."""
-    fields = {"outcome": report.outcome, "exit_code": report.exit_code, **msgspec.to_builtins(report)}
-    return msgspec.json.format(msgspec.json.encode(fields), indent=1).decode() + "\n"
 
 
 def trend_text(report: TrendReport) -> str:

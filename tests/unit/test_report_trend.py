@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 from factories import CASE
 
-from regress.report.trend import trend_json, trend_text
+from regress.report.machine import report_json
+from regress.report.trend import trend_text
 from regress.trend.verdict import SCHEMA, Change, LeftOut, Level, Older, Run, TrendReport, TrendVerdict
 
 START = datetime(2026, 1, 1, 3, 0, tzinfo=timezone.utc)
@@ -117,7 +118,7 @@ def test_json_says_the_gravest_outcome_first() -> None:
     """With the exit code: of an improvement and a loss beyond the tolerance, the loss."""
     verdicts = (make_verdict(outcome="improved"), make_verdict(outcome="regressed"))
     report = TrendReport(schema=SCHEMA, runner="orin", baseline="orin.toml", runs=50, verdicts=verdicts)
-    said = json.loads(trend_json(report))
+    said = json.loads(report_json(report))
     assert list(said)[:2] == ["outcome", "exit_code"]
     assert (said["outcome"], said["exit_code"], said["verdicts"][1]["changes"][0]["after"]["id"]) == (
         "regressed",
