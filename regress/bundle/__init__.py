@@ -1,4 +1,4 @@
-"""Bundles: one archive with all the wheels of a toolchain, for machines without network.
+"""Bundles: one archive with all the wheels of a toolchain, or of several, for machines without network.
 
 A bundle does not name the index its wheels came from: its address may hold a password.
 """
@@ -6,27 +6,21 @@ A bundle does not name the index its wheels came from: its address may hold a pa
 from __future__ import annotations
 
 import os
-import platform as machine
 import re
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regress import process, record, redact, supervisor, toolchain
-from regress.bundle.archive import (
-    PLATFORM,
-    SCHEMA,
-    Manifest,
-    Parts,
-    described,
-    extract,
-    pack,
-    read_manifest,
-)
+from regress import process, record, redact, supervisor
+from regress.bundle import slim as slimming
+from regress.bundle.archive import Parts, pack, read_manifest
+from regress.bundle.install import unbundle
+from regress.bundle.manifest import PLATFORM, SCHEMA, Carried, File, Manifest, described, lock_of, this_platform
 from regress.errors import ToolchainError, UsageError
-from regress.toolchain import cache, check, lock, uv
+from regress.toolchain import cache, lock, uv
 
 if TYPE_CHECKING:
     from regress.config import ToolchainSpec
@@ -48,11 +42,6 @@ def _silent(_line: str) -> None:
     """The log of a caller who wants none."""
 
 
-def this_platform() -> str:
-    """The platform bundles are made for when none is named: this machine's processor, glibc 2.28 or newer."""
-    return f"{machine.machine()}-manylinux_2_28"
-
-
 def parse_size(text: str) -> int:
     """The bytes in a size such as `60M`: `K`, `M`, `G`, `T` count in 1024s (as `KiB` does), `KB` in 1000s.
 
@@ -69,44 +58,84 @@ def parse_size(text: str) -> int:
     return size
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Machine:
+    """The machine a bundle is for.
+
+    Attributes:
+        python: Its Python, such as `3.11`.
+        platform: Its platform, such as `x86_64-manylinux_2_28`.
+        tags: The platform tags of the wheels that run there.
+    """
+
+    python: str
+    platform: str
+    tags: tuple[str, ...]
+
+    @property
+    def processor(self) -> str:
+        """Its processor, such as `x86_64`."""
+        return self.platform.split("-", maxsplit=1)[0]
+
+
 def bundle(  # noqa: PLR0913  # each is an option of the command
-    spec: ToolchainSpec,
+    specs: Sequence[ToolchainSpec],
     destination: Path,
     *,
     python: str | None = None,
     platform: str | None = None,
     split_size: int | None = None,
+    slim: bool = False,
     log: Log = _silent,
 ) -> list[Path]:
     """The files of a new bundle, in order.
 
     Args:
-        spec: The toolchain to bundle.
+        specs: The toolchains to bundle; a wheel that several of them need is in it once.
         destination: Folder that receives the files; made where it is missing.
-        python: Python version of the machine it is for; where `None`, what `spec` asks for, else ours.
+        python: Python version of the machine it is for; where `None`, what the specs ask for, else ours.
         platform: Its platform, such as `aarch64-manylinux_2_28`; this machine's where `None`.
         split_size: Most bytes in one file; one file whatever its size where `None`.
+        slim: Whether wheels are packed again, smaller: minutes of one core, no other Python, no scripts.
         log: Called with each line of progress.
 
     Raises:
-        ToolchainError: It cannot be resolved, a wheel is not to be had, or `destination` cannot be written.
+        ToolchainError: One cannot be resolved, a wheel is not to be had, or `destination` cannot be written.
         UsageError: The kind of toolchain, the Python or the platform cannot be bundled.
     """
     destination = destination.absolute()  # uv and pip work in a folder of their own
-    python, platform = _python(spec, python), platform or this_platform()
-    tags = _tags(platform)
-    if spec.kind != "venv":
-        raise UsageError(f"toolchain '{spec.name}': a bundle is made of a 'venv', not of '{spec.kind}'")
-    with cache.writing(f"bundle of '{spec.name}'", destination, hint="choose a folder with more room"):
+    machine = _machine(specs, python, platform or this_platform())
+    subject = f"bundle of '{specs[0].name}'"
+    with cache.writing(subject, destination, hint="choose a folder with more room"):
         destination.mkdir(parents=True, exist_ok=True)
         # Beside the result, so that the last step is a rename, and gone whatever happens before it.
         with tempfile.TemporaryDirectory(prefix=".bundle-", dir=destination) as temporary:
             folder = Path(temporary)
-            log(f"{spec.name}: resolving for Python {python} on {platform}")
-            packages = _resolve(spec, folder, python, platform)
-            log(f"{spec.name}: fetching {len(packages)} wheels")
-            _download(spec, folder, python, tags)
-            return _write(_manifest(spec, folder, python, platform), folder, destination, split_size)
+            for name in ("locks", "wheels"):
+                (folder / name).mkdir()
+            toolchains = [_gathered(spec, folder, machine, log, slimming.SUFFIX if slim else "") for spec in specs]
+            left_out, files = _slimmed(folder, machine, log) if slim else ({}, _described(folder / "wheels"))
+            manifest = Manifest(
+                schema=SCHEMA,
+                toolchains=tuple(toolchains),
+                python=machine.python,
+                platform=machine.platform,
+                left_out=left_out,
+                files={**_described(folder / "locks"), **files},
+            )
+            return _write(manifest, folder, destination, split_size)
+
+
+def _machine(specs: Sequence[ToolchainSpec], python: str | None, platform: str) -> _Machine:
+    """The machine that all these toolchains are asked to be bundled for."""
+    tags = tuple(_tags(platform))
+    for spec in specs:
+        if spec.kind != "venv":
+            raise UsageError(f"toolchain '{spec.name}': a bundle is made of a 'venv', not of '{spec.kind}'")
+    versions = sorted({_python(spec, python) for spec in specs})
+    if len(versions) > 1:
+        raise UsageError(f"the toolchains are declared for Python {' and '.join(versions)}: bundle them one by one")
+    return _Machine(python=versions[0], platform=platform, tags=tags)
 
 
 def _python(spec: ToolchainSpec, asked: str | None) -> str:
@@ -133,19 +162,54 @@ def _tags(platform: str) -> list[str]:
     return [f"{tag}_{match['machine']}" for tag in [*(f"manylinux_2_{minor}" for minor in minors), *old]]
 
 
-def _resolve(spec: ToolchainSpec, folder: Path, python: str, platform: str) -> tuple[record.Package, ...]:
-    """The packages, once their lock is written: by name and version, so that it needs no address."""
-    resolved = uv.compile_lock(spec, folder, python=python, platform=platform)
+def _gathered(spec: ToolchainSpec, folder: Path, machine: _Machine, log: Log, suffix: str) -> Carried:
+    """One toolchain, once its lock and its wheels lie in the folder of the bundle.
+
+    Args:
+        spec: The toolchain.
+        folder: The folder of the bundle.
+        machine: The machine it is for.
+        log: Called with each line of progress.
+        suffix: What the names of its wheels will end in.
+    """
+    own = folder / f"of-{spec.name}"
+    own.mkdir()
+    log(f"{spec.name}: resolving for Python {machine.python} on {machine.platform}")
+    packages = _resolve(spec, own, machine)
+    (folder / lock_of(spec.name)).write_text(lock.render(packages))
+    log(f"{spec.name}: fetching {len(packages)} wheels")
+    _download(spec, own, machine)
+    wheels = sorted((own / "wheels").iterdir())
+    for wheel in wheels:
+        _shared(wheel, folder / "wheels" / wheel.name)
+    return Carried(
+        name=spec.name,
+        key=cache.key(spec, python=machine.python, platform=f"linux-{machine.processor}"),
+        packages=tuple(redact.publishable(package) for package in spec.packages),
+        as_of=spec.as_of,
+        interpreter=spec.python,
+        wheels=tuple(f"wheels/{wheel.name}{suffix}" for wheel in wheels),
+    )
+
+
+def _shared(wheel: Path, place: Path) -> None:
+    """Moves a wheel to its place in the bundle, where another toolchain may have put the same one."""
+    if place.exists() and described(place) != described(wheel):
+        raise ToolchainError(f"two toolchains need different wheels of the name {wheel.name}: bundle them one by one")
+    wheel.replace(place)
+
+
+def _resolve(spec: ToolchainSpec, folder: Path, machine: _Machine) -> tuple[record.Package, ...]:
+    """The packages; the lock to fetch them by is written, which may hold addresses."""
+    resolved = uv.compile_lock(spec, folder, python=machine.python, platform=machine.platform)
     (folder / "fetch.lock").write_text(resolved)
-    packages = lock.parse(resolved, f"toolchain '{spec.name}'")
-    (folder / "requirements.lock").write_text(lock.render(packages))
-    return packages
+    return lock.parse(resolved, f"toolchain '{spec.name}'")
 
 
-def _download(spec: ToolchainSpec, folder: Path, python: str, tags: list[str]) -> None:
+def _download(spec: ToolchainSpec, folder: Path, machine: _Machine) -> None:
     options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--no-input", "--quiet"]
-    options += ["--disable-pip-version-check", "--implementation", "cp", "--python-version", python]
-    options += [option for tag in tags for option in ("--platform", tag)]
+    options += ["--disable-pip-version-check", "--implementation", "cp", "--python-version", machine.python]
+    options += [option for tag in machine.tags for option in ("--platform", tag)]
     command = [sys.executable, "-m", "pip", "download", *options, *uv.sources(spec)]
     output = process.run(
         [*command, "-r", folder / "fetch.lock", "-d", folder / "wheels"],
@@ -156,7 +220,8 @@ def _download(spec: ToolchainSpec, folder: Path, python: str, tags: list[str]) -
     if not output.exit.ok:
         full = f": no space left for {folder}" if uv.NO_SPACE in output.stderr else ""
         raise ToolchainError(
-            f"toolchain '{spec.name}': its wheels for Python {python} on {tags[0]} cannot be fetched{full}",
+            f"toolchain '{spec.name}': its wheels for Python {machine.python} on {machine.tags[0]} "
+            f"cannot be fetched{full}",
             cause=_pip_error(output.stderr) or output.exit.describe(DOWNLOAD_TIME_LIMIT_S),
         )
 
@@ -168,93 +233,31 @@ def _pip_error(stderr: str) -> str | None:
     return redact.publishable(line) if line else None
 
 
-def _manifest(spec: ToolchainSpec, folder: Path, python: str, platform: str) -> Manifest:
-    wheels = sorted(path.name for path in (folder / "wheels").iterdir())
-    names = ["requirements.lock", *(f"wheels/{name}" for name in wheels)]
-    system = f"linux-{platform.split('-', maxsplit=1)[0]}"
-    return Manifest(
-        schema=SCHEMA,
-        name=spec.name,
-        key=cache.key(spec, python=python, platform=system),
-        packages=tuple(redact.publishable(package) for package in spec.packages),
-        as_of=spec.as_of,
-        interpreter=spec.python,
-        python=python,
-        platform=platform,
-        files={name: described(folder / name) for name in names},
-    )
+def _slimmed(folder: Path, machine: _Machine, log: Log) -> tuple[dict[str, str], dict[str, File]]:
+    """What the wheels of a bundle lack, with the reasons, and their slim forms, which take their places."""
+    wheels = sorted((folder / "wheels").iterdir())
+    left_out = slimming.left_out(wheels)
+    files = {}
+    for wheel in wheels:
+        log(f"packing {wheel.name}, {wheel.stat().st_size / 1e6:.1f} MB")
+        packed = wheel.with_name(wheel.name + slimming.SUFFIX)
+        slimming.squeeze(wheel, packed, machine.processor)
+        files[f"wheels/{packed.name}"] = described(packed, wheel_sha256=described(wheel).sha256)
+        wheel.unlink()
+    return left_out, files
+
+
+def _described(folder: Path) -> dict[str, File]:
+    return {f"{folder.name}/{path.name}": described(path) for path in sorted(folder.iterdir())}
 
 
 def _write(manifest: Manifest, folder: Path, destination: Path, split_size: int | None) -> list[Path]:
     """The files of the bundle, once they are at `destination` under their names."""
-    name = f"{manifest.name}-py{manifest.python}-{manifest.platform}.tar"
-    parts = Parts(folder / name, split_size)
+    first, *others = manifest.names
+    more = f"-and-{len(others)}-more" if others else ""
+    parts = Parts(folder / f"{first}{more}-py{manifest.python}-{manifest.platform}.tar", split_size)
     try:
         pack(manifest, folder, parts)
     finally:
         parts.close()
     return [path.replace(destination / path.name) for path in parts.paths]
-
-
-def unbundle(
-    first: Path,
-    home: Path,
-    *,
-    spec: ToolchainSpec | None = None,
-    log: Log = _silent,
-    check: Path = check.SCRIPT,
-) -> toolchain.InstalledToolchain:
-    """The toolchain in a bundle, installed without network where `install` will find it.
-
-    Args:
-        first: The bundle's only file, or any of its parts.
-        home: The cache folder.
-        spec: What `regress.toml` declares under its name; the bundle must hold that. `None` to trust it.
-        log: Called with each line of progress.
-        check: Script that the toolchain's Python must run without error.
-
-    Raises:
-        ToolchainError: The bundle is damaged, cut short or for another machine, or the cache is not writable.
-    """
-    manifest = read_manifest(first)
-    _fits(manifest, first.name, spec)
-    place = cache.Place(name=manifest.name, folder=home / "toolchains" / manifest.name / manifest.key)
-
-    def supply(place: cache.Place, environment: str) -> None:
-        log(f"{manifest.name}: verifying {len(manifest.files)} files")
-        extract(first, place.folder)
-        _install(manifest, place, environment, log)
-
-    return toolchain.establish(spec or manifest.spec, place, supply, log=log, check=check)
-
-
-def _fits(manifest: Manifest, name: str, spec: ToolchainSpec | None) -> None:
-    """Raises where a bundle was made for another Python, another processor or another declaration."""
-    here = f"{sys.platform}-{machine.machine()}"
-    made_for = f"linux-{manifest.platform.split('-', maxsplit=1)[0]}"
-    if made_for != here:
-        raise ToolchainError(
-            f"bundle {name} is for {manifest.platform}; this machine is {here}",
-            hint=f"regress toolchain bundle {manifest.name} --platform {this_platform()}",
-        )
-    if manifest.interpreter is None and manifest.python != cache.this_python():
-        raise ToolchainError(
-            f"bundle {name} is for Python {manifest.python}; this is Python {cache.this_python()}",
-            hint=f"regress toolchain bundle {manifest.name} --python {cache.this_python()}",
-        )
-    if spec and manifest.key != cache.key(spec, python=manifest.python):
-        raise ToolchainError(
-            f"bundle {name} holds another toolchain than regress.toml declares as '{spec.name}'",
-            hint="bundle it again from the same regress.toml",
-        )
-
-
-def _install(manifest: Manifest, place: cache.Place, environment: str, log: Log) -> None:
-    folder, wheels = place.folder / environment, place.folder / "wheels"
-    uv.make_environment(folder, name=manifest.name, python=manifest.interpreter or sys.executable, offline=True)
-    log(f"{manifest.name}: installing {len(manifest.files) - 1} wheels")
-    sources = ["--no-index", "--find-links", str(wheels)]
-    uv.install(folder, place.lock, name=manifest.name, sources=sources, offline=True)
-    for wheel in wheels.iterdir():
-        wheel.unlink()
-    wheels.rmdir()

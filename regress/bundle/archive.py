@@ -1,7 +1,7 @@
 """The archive of a bundle: what is in it, how it is cut into parts, and how a damaged one is told.
 
 An uncompressed tar (wheels are compressed already): first `bundle.json`, which says what it is and gives the
-SHA-256 of every other file, then `requirements.lock`, then `wheels/`. The same wheels give the same bytes.
+SHA-256 of every other file, then a lock for each toolchain, then the wheels. The same wheels give the same bytes.
 Where a carrier limits the size of a file, it is cut into `NAME.tar.001`, `NAME.tar.002` ...
 """
 
@@ -12,13 +12,10 @@ import io
 import os
 import re
 import tarfile
-from datetime import date  # noqa: TC003  # msgspec reads the annotations at run time
-from typing import TYPE_CHECKING, Annotated, Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from regress import record
-from regress.config import ToolchainSpec
+from regress.bundle.manifest import CHUNK_BYTES, Manifest, decoded
 from regress.errors import ToolchainError
 
 if TYPE_CHECKING:
@@ -26,64 +23,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
-SCHEMA = 1
-"""Version of `bundle.json`; a newer one is refused."""
-
 LONGEST_MANIFEST_BYTES = 2**24
-CHUNK_BYTES = 2**20
 
-PLATFORM = re.compile(r"(?P<machine>x86_64|aarch64)-manylinux_2_(?P<minor>\d+)")
-"""A platform as uv names it: processor and the oldest glibc."""
-
-_MEMBER = re.compile(r"requirements\.lock|wheels/[A-Za-z0-9][\w.+!-]*\.whl", re.ASCII)
+_MEMBER = re.compile(r"locks/[0-9A-Za-z][\w.+-]*\.lock|wheels/[A-Za-z0-9][\w.+!-]*\.whl(?:\.tar\.xz)?", re.ASCII)
 _PART = re.compile(r"(?P<stem>.+\.tar)\.(?P<number>\d{3,})")
-
-
-class File(record.Stored, frozen=True):
-    """One file of a bundle."""
-
-    size: record.Bytes
-    sha256: record.Sha256
-
-
-class Manifest(record.Stored, frozen=True):
-    """`bundle.json`.
-
-    Attributes:
-        schema: Version of this shape.
-        name: The toolchain's name.
-        key: Its folder in the cache, as `install` would choose it on the machine the bundle is for.
-        packages: What was asked for, without paths and passwords.
-        as_of: The day it was resolved for.
-        interpreter: The Python that `regress.toml` asks for; the one that runs `regress` where `None`.
-        python: Version its wheels fit, such as `3.11`.
-        platform: Platform its wheels fit, such as `x86_64-manylinux_2_28`.
-        files: All other files, in the order of the archive.
-    """
-
-    schema: int
-    name: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._+-]*$")]
-    key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
-    packages: tuple[str, ...]
-    as_of: date | None
-    interpreter: str | None
-    python: Annotated[str, msgspec.Meta(pattern=r"^\d+\.\d+$")]
-    platform: Annotated[str, msgspec.Meta(pattern=PLATFORM.pattern)]
-    files: dict[str, File]
-
-    @property
-    def spec(self) -> ToolchainSpec:
-        """The toolchain as far as the bundle tells."""
-        return ToolchainSpec(name=self.name, packages=self.packages, as_of=self.as_of, python=self.interpreter)
-
-
-def described(path: Path) -> File:
-    """The size and the SHA-256 of a file."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return File(size=path.stat().st_size, sha256=digest.hexdigest())
 
 
 def pack(manifest: Manifest, folder: Path, out: Parts | IO[bytes]) -> None:
@@ -166,7 +109,17 @@ def parts_of(first: Path) -> list[Path]:
     paths = [first.with_name(f"{match['stem']}.{number + 1:03}") for number in range(max([*numbers, 1]))]
     if missing := [path.name for path in paths if not path.is_file()]:
         raise ToolchainError(f"bundle {match['stem']}: {', '.join(missing)} is missing")
+    _require_full(paths)
     return paths
+
+
+def _require_full(paths: list[Path]) -> None:
+    """Raises where a part before the last one is shorter than the others, or the last one is longer."""
+    sizes = [path.stat().st_size for path in paths]
+    full = max(sizes)
+    cut = [path.name for path, size in zip(paths[:-1], sizes, strict=False) if size < full]
+    if cut:
+        raise ToolchainError(f"bundle {paths[0].stem}: {', '.join(cut)} is cut short", hint="copy it again")
 
 
 class Joined(io.RawIOBase):
@@ -225,17 +178,7 @@ def _read_manifest(archive: tarfile.TarFile, name: str) -> Manifest:
     content = archive.extractfile(head) if head and head.size <= LONGEST_MANIFEST_BYTES else None
     if content is None:
         raise ToolchainError(f"bundle {name}: not a bundle of regress: it does not begin with bundle.json")
-    data = content.read()
-    try:
-        version = msgspec.json.decode(data, type=_SchemaOnly).schema
-        if version > SCHEMA:
-            raise ToolchainError(
-                f"bundle {name}: schema {version} is newer than this regress reads ({SCHEMA})",
-                hint="update regress",
-            )
-        return msgspec.json.decode(data, type=Manifest)
-    except msgspec.MsgspecError as error:
-        raise ToolchainError(f"bundle {name}: bundle.json: {error}") from error
+    return decoded(content.read(), name)
 
 
 def extract(first: Path, folder: Path) -> None:
@@ -251,11 +194,12 @@ def extract(first: Path, folder: Path) -> None:
     """
     paths = parts_of(first)
     name = paths[0].name
-    (folder / "wheels").mkdir()
+    for kind in ("locks", "wheels"):
+        (folder / kind).mkdir()
     try:
         with _opened(paths) as archive:
             manifest = _read_manifest(archive, name)
-            found = {_extracted(archive, member, manifest, folder, name) for member in iter(archive.next, None)}
+            found = {_extracted(archive, member, manifest, folder, paths) for member in iter(archive.next, None)}
     except tarfile.TarError as error:
         raise ToolchainError(f"bundle {name}: cut short or damaged: {error}", hint=_rest_hint(paths)) from error
     if missing := [file for file in manifest.files if file not in found]:
@@ -268,8 +212,11 @@ def _rest_hint(paths: list[Path]) -> str:
     return f"was {after} left behind?" if after else "copy it again"
 
 
-def _extracted(archive: tarfile.TarFile, member: tarfile.TarInfo, manifest: Manifest, folder: Path, name: str) -> str:
+def _extracted(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, manifest: Manifest, folder: Path, paths: list[Path]
+) -> str:
     """The name of one file of the archive, once it lies in `folder`."""
+    name = paths[0].name
     expected = manifest.files.get(member.name)
     content = archive.extractfile(member) if member.isreg() else None
     if expected is None or content is None or not _MEMBER.fullmatch(member.name):
@@ -280,9 +227,18 @@ def _extracted(archive: tarfile.TarFile, member: tarfile.TarInfo, manifest: Mani
             digest.update(chunk)
             file.write(chunk)
     if digest.hexdigest() != expected.sha256:
-        raise ToolchainError(f"bundle {name}: {member.name}: its SHA-256 is not the one in bundle.json")
+        raise ToolchainError(
+            f"bundle {name}: {member.name}: its SHA-256 is not the one in bundle.json",
+            hint=f"copy {' and '.join(_holding(paths, member))} again",
+        )
     return member.name
 
 
-class _SchemaOnly(msgspec.Struct):
-    schema: int
+def _holding(paths: list[Path], member: tarfile.TarInfo) -> Iterator[str]:
+    """The names of the parts over which a file of the archive extends."""
+    start = 0
+    for path in paths:
+        end = start + path.stat().st_size
+        if start < member.offset_data + member.size and member.offset_data < end:
+            yield path.name
+        start = end

@@ -77,15 +77,16 @@ def show(args: argparse.Namespace) -> int:
 
 
 def bundle(args: argparse.Namespace) -> int:
-    """`toolchain bundle`: one archive of the locked wheels, for a machine without network."""
+    """`toolchain bundle`: one archive of all locked wheels, for a machine without network."""
     workspace = open_workspace(args)
     reporter = Reporter()
     paths = bundles.bundle(
-        workspace.config.toolchain(args.name),
+        [workspace.config.toolchain(name) for name in dict.fromkeys(args.names)],
         Path(args.output),
         python=args.python,
         platform=args.platform,
         split_size=bundles.parse_size(args.split_size) if args.split_size else None,
+        slim=args.slim,
         log=reporter.note,
     )
     sys.stdout.write("".join(f"{path}\n" for path in paths))
@@ -96,11 +97,12 @@ def unbundle(args: argparse.Namespace) -> int:
     """`toolchain unbundle`: installs a bundle, without network."""
     workspace = open_workspace(args)
     reporter = Reporter()
-    name = bundles.read_manifest(Path(args.bundle)).name
-    spec = workspace.config.toolchains.get(name)
-    installed = bundles.unbundle(Path(args.bundle), workspace.home, spec=spec, log=reporter.note)
-    _require_good(installed)
-    sys.stdout.write(f"{installed.identity.name}  {installed.identity.fingerprint}\n")
+    specs = workspace.config.toolchains
+    carried = bundles.unbundle(Path(args.bundle), workspace.home, specs=specs, log=reporter.note)
+    for installed in carried:
+        sys.stdout.write(f"{installed.identity.name}  {installed.identity.fingerprint}\n")
+    for installed in carried:
+        _require_good(installed)
     return errors.EXIT_PASS
 
 

@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from regress.artifact import Model
 from regress.model import folder, hub, synthetic
-from regress.record import Model
 from regress.source import parse_source
 
 if TYPE_CHECKING:

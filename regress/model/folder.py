@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from regress.device import cpu
 from regress.errors import BuildError
 from regress.record import digest
 from regress.shape import parse_shape
@@ -112,7 +114,8 @@ def content_digest(files: Sequence[Path], home: Path, *, log: Callable[[str], No
         size_bytes = sum(file.stat().st_size for file in files)
         if size_bytes >= _WORTH_A_WORD_BYTES:
             log(f"reading {size_bytes / 1e9:.1f} GB of weights for their digest, once")
-        sha256s = {file.name: _verified_sha256(file) for file in files}
+        with ThreadPoolExecutor(cpu.count()) as pool:
+            sha256s = dict(zip((file.name for file in files), pool.map(_verified_sha256, files), strict=True))
         after = _state(files)
     except OSError as error:
         raise BuildError(f"{error.filename}: cannot be read: {error.strerror or error}") from error

@@ -2,15 +2,8 @@
 
 Speed does not depend on what the weights are, so a shape is enough to measure it: no download, no licence.
 
-Every tensor is seeded by the model's and its own name, so neither order nor sharding changes it. The bits
-come from PCG64's raw stream, which numpy never changes (its policy, NEP 19, lets only the distributions
-change), sixteen for a weight. They index a table of 65,536 evenly spread float16 values, computed in float64
-from square roots, products and sums alone, which IEEE 754 rounds in one way only.
-
-Weights are uniform, with the variance that keeps a vector's size (one over the inputs): activations stay far
-inside float16's range at any depth, and the logits have a standard deviation of about two. Queries are twice
-as large, because attention that hardly tells its tokens apart lets greedy decoding run into a loop of two or
-three tokens.
+`tensors` says what the weights are. Files are made side by side, each by one thread, which makes, digests and
+writes it chunk by chunk: memory is a few megabytes for each thread.
 
 A model is written into a folder of another name and renamed when it is complete: what was interrupted is
 never taken for a model.
@@ -20,39 +13,32 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import math
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
+from regress.device import cpu
 from regress.errors import BuildError
 from regress.model.folder import CONFIG, INDEX, digest_of_files
+from regress.model.tensors import GENERATOR, Tensor, planned, weights
 from regress.record import digest
-from regress.shape import PRESETS, Shape
+from regress.shape import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    import numpy as np
-    import numpy.typing as npt
-
-GENERATOR = 1
-"""Version of the code below; it changes whenever the same plan gives other bytes."""
-
 LARGEST_SHARD_BYTES = 2**30
 """A file holds at most this much, unless one tensor alone is larger."""
 
-_CHUNK = 2**22  # weights made at a time: 8 MiB of them; a multiple of the four that one raw number gives
+FLUSH_BYTES = 2**27
+"""Written at most before the disk is waited for: other files go on meanwhile, and little is left for the end."""
+
 _MARKER = "regress-model.json"
-_LOGIT_GAIN = 2.0
-_QUERY_GAIN = 2.0
-_BIAS_STD = 0.3
-_NORM_STD = 0.05
 
 
 class Marker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,33 +51,6 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     digest: str
     sizes: dict[str, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tensor:
-    """One tensor to write.
-
-    Attributes:
-        name: As Hugging Face names it.
-        shape: Its dimensions.
-        mean: Mean of its values.
-        std: Their standard deviation.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    mean: float
-    std: float
-
-    @property
-    def count(self) -> int:
-        """How many values it has."""
-        return math.prod(self.shape)
-
-    @property
-    def size_bytes(self) -> int:
-        """Its size as float16."""
-        return 2 * self.count
 
 
 def ensure(preset: str, home: Path, *, log: Callable[[str], None]) -> tuple[Path, str]:
@@ -181,28 +140,6 @@ def _require_room(folder: Path, size_bytes: int) -> None:
         raise OSError(errno.ENOSPC, f"needs {wanted}, {free} are free")
 
 
-def planned(preset: str) -> list[Tensor]:
-    """The tensors of a preset's model, in the order of the network."""
-    shape = msgspec.convert(PRESETS[preset], Shape)
-    return [_tensor(name, dimensions, shape) for name, dimensions in shape.tensors()]
-
-
-def _tensor(name: str, shape: tuple[int, ...], model: Shape) -> Tensor:
-    if name.endswith("norm.weight"):
-        return Tensor(name=name, shape=shape, mean=1.0, std=_NORM_STD)
-    if name.endswith(".bias"):
-        return Tensor(name=name, shape=shape, mean=0.0, std=_BIAS_STD)
-    return Tensor(name=name, shape=shape, mean=0.0, std=_gain(name, model) / math.sqrt(shape[1]))
-
-
-def _gain(name: str, model: Shape) -> float:
-    """How much longer than its input a matrix makes a vector, on average."""
-    if name.endswith("q_proj.weight"):
-        return _QUERY_GAIN
-    is_head = name == "lm_head.weight" or (model.tie_word_embeddings and name == "model.embed_tokens.weight")
-    return _LOGIT_GAIN if is_head else 1.0
-
-
 def _shards(tensors: list[Tensor]) -> dict[str, list[Tensor]]:
     """File name to the tensors in it, no file larger than `LARGEST_SHARD_BYTES` unless by one tensor."""
     groups: list[list[Tensor]] = [[]]
@@ -219,7 +156,9 @@ def _write_files(preset: str, shards: Mapping[str, list[Tensor]], folder: Path) 
     config = msgspec.json.format(msgspec.json.encode(PRESETS[preset]), indent=2) + b"\n"
     _write_text(folder / CONFIG, config)
     digests = {CONFIG: hashlib.sha256(config).hexdigest()}
-    digests |= {name: _write_shard(folder / name, tensors, preset) for name, tensors in shards.items()}
+    with ThreadPoolExecutor(cpu.count()) as pool:
+        sha256s = pool.map(lambda name: _write_shard(folder / name, shards[name], preset), shards)
+        digests |= dict(zip(shards, sha256s, strict=True))
     if len(shards) > 1:
         _write_text(folder / INDEX, _index(shards))
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
@@ -237,10 +176,14 @@ def _index(shards: Mapping[str, list[Tensor]]) -> bytes:
 def _write_shard(path: Path, tensors: list[Tensor], preset: str) -> str:
     """SHA-256 of the safetensors file written there, never more than a chunk of it in memory."""
     sha256 = hashlib.sha256()
+    unflushed_bytes = 0
     with path.open("wb") as file:
         for data in _shard(tensors, preset):
             sha256.update(data)
-            file.write(data)
+            unflushed_bytes += file.write(data)
+            if unflushed_bytes >= FLUSH_BYTES:
+                _flush(file)
+                unflushed_bytes = 0
         _flush(file)
     return sha256.hexdigest()
 
@@ -262,33 +205,6 @@ def _shard(tensors: list[Tensor], preset: str) -> Iterator[bytes | memoryview]:
     for tensor in tensors:
         for values in weights(tensor, preset):
             yield values.data.cast("B")
-
-
-def weights(tensor: Tensor, preset: str) -> Iterator[npt.NDArray[np.float16]]:
-    """The values of a tensor in row-major order, in chunks.
-
-    Args:
-        tensor: What to make.
-        preset: The model it belongs to.
-    """
-    import numpy as np  # noqa: PLC0415  # not needed where the model is there
-
-    seed = hashlib.sha256(f"{GENERATOR}/{preset}/{tensor.name}".encode()).digest()
-    bits = np.random.PCG64(int.from_bytes(seed, "little"))
-    table = _table(tensor)
-    for start in range(0, tensor.count, _CHUNK):
-        count = min(_CHUNK, tensor.count - start)
-        raw = bits.random_raw(-(-count // 4)).astype("<u8", copy=False)
-        yield table[raw.view("<u2")[:count]]
-
-
-def _table(tensor: Tensor) -> npt.NDArray[np.float16]:
-    """65,536 evenly spread values, symmetric about the mean, with the tensor's standard deviation."""
-    import numpy as np  # noqa: PLC0415  # as above
-
-    odd = 2 * np.arange(2**16, dtype=np.int64) - (2**16 - 1)
-    widest = math.sqrt(3 * tensor.std * tensor.std)  # a uniform distribution's, in terms of its deviation
-    return (tensor.mean + odd * (widest / 2**16)).astype("<f2")
 
 
 def _write_text(path: Path, data: bytes) -> None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from wheels import recorded
 
 from regress import bundle, process, toolchain
 from regress.config import ToolchainSpec, parse_config
@@ -71,11 +72,11 @@ def wheel(name: str, version: str, module: str, source: str, requires: tuple[str
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{lines}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    record = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        for path, text in {**files, f"{info}/RECORD": record}.items():
-            archive.writestr(zipfile.ZipInfo(path), text)
+        whole = recorded({path: text.encode() for path, text in files.items()}, f"{info}/RECORD")
+        for path, data in whole.items():
+            archive.writestr(zipfile.ZipInfo(path), data)
     return out.getvalue()
 
 
@@ -325,13 +326,13 @@ def test_a_bundle_installs_without_network_where_install_finds_it(
 ) -> None:
     online = toolchain.install(spec, tmp_path / "online", check=check)
     monkeypatch.chdir(tmp_path)
-    parts = bundle.bundle(spec, Path("out"), split_size=4096)  # relative, as a person gives it
+    parts = bundle.bundle([spec], Path("out"), split_size=4096)  # relative, as a person gives it
     assert len(parts) > 1
     assert [path.name for path in sorted((tmp_path / "out").iterdir())] == [path.name for path in parts]
     assert not any(b"127.0.0.1" in path.read_bytes() for path in parts)
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty-cache"))
     index.requests.clear()
-    carried = bundle.unbundle(parts[0], tmp_path / "home", spec=spec, check=check)
+    [carried] = bundle.unbundle(parts[0], tmp_path / "home", specs={"fake": spec}, check=check)
     assert (carried.cached, carried.failure) == (False, None)
     assert carried.identity == online.identity
     found = toolchain.install(spec, tmp_path / "home", check=check)
@@ -341,6 +342,27 @@ def test_a_bundle_installs_without_network_where_install_finds_it(
     assert not (carried.folder / "wheels").exists()
 
 
+def test_a_slim_bundle_of_two_toolchains_installs_without_uv_and_without_network(
+    spec: ToolchainSpec, tmp_path: Path, check: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its toolchains are those of a full one, and share the wheels that both need."""
+    other = msgspec.structs.replace(spec, name="other", packages=(*spec.packages, "fake-ffi"))
+    full = [toolchain.install(one, tmp_path / "online", check=check) for one in (spec, other)]
+    parts = bundle.bundle([spec, other], tmp_path / "out", slim=True, split_size=4096)
+    assert [path.name.partition("-py")[0] for path in parts] == ["fake-and-1-more"] * len(parts)
+    files = bundle.read_manifest(parts[0]).files
+    assert [name.partition("/")[0] for name in files] == ["locks", "locks", "wheels", "wheels"]
+    monkeypatch.setattr("regress.toolchain.uv.run", lambda *_, **__: pytest.fail("uv was started"))
+    index.requests.clear()
+    carried = bundle.unbundle(parts[0], tmp_path / "home", specs={"fake": spec}, check=check)
+    assert [one.identity for one in carried] == [one.identity for one in full]
+    assert [one.failure for one in carried] == [None, None]
+    assert [one.cached for one in bundle.unbundle(parts[-1], tmp_path / "home", check=check)] == [True, True]
+    assert toolchain.install(spec, tmp_path / "home", check=check).cached
+    assert not index.requests
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["toolchains"]
+
+
 def test_a_wheel_declared_by_its_address_can_be_installed_and_carried(
     spec: ToolchainSpec, tmp_path: Path, check: Path, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,17 +370,17 @@ def test_a_wheel_declared_by_its_address_can_be_installed_and_carried(
     address = f"{index.url}/files/fake_tvm-1.0-py3-none-any.whl"
     direct = msgspec.structs.replace(spec, packages=(f"fake-tvm @ {address}",))
     online = toolchain.install(direct, tmp_path / "online", check=check)
-    [path] = bundle.bundle(direct, tmp_path / "out")
+    [path] = bundle.bundle([direct], tmp_path / "out")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty-cache"))
     index.requests.clear()
-    carried = bundle.unbundle(path, tmp_path / "home", spec=direct, check=check)
+    [carried] = bundle.unbundle(path, tmp_path / "home", specs={"fake": direct}, check=check)
     assert carried.identity == online.identity
     assert ("fake-tvm", "1.0") in versions(carried)
     assert not index.requests
 
 
 def test_a_bundle_with_a_changed_wheel_installs_nothing(spec: ToolchainSpec, tmp_path: Path, check: Path) -> None:
-    [path] = bundle.bundle(spec, tmp_path / "out")
+    [path] = bundle.bundle([spec], tmp_path / "out")
     data = path.read_bytes()
     assert data.count(b"ABI = 1") == 1
     path.write_bytes(data.replace(b"ABI = 1", b"ABI = 2"))
@@ -369,7 +391,7 @@ def test_a_bundle_with_a_changed_wheel_installs_nothing(spec: ToolchainSpec, tmp
 
 def test_a_bundle_cannot_be_made_of_wheels_that_are_not_there(spec: ToolchainSpec, tmp_path: Path) -> None:
     with pytest.raises(ToolchainError, match="toolchain 'fake' cannot be resolved"):
-        bundle.bundle(msgspec.structs.replace(spec, packages=("fake-mlc",)), tmp_path / "out")
+        bundle.bundle([msgspec.structs.replace(spec, packages=("fake-mlc",))], tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from hypothesis import given
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from regress.worker.quantize import GROUP_SIZE, dequantize, quantize
+from regress.worker import quantize as quantizing
+from regress.worker.quantize import GROUP_SIZE, dequantize, quantize, quantize_stack
 
 Weight = NDArray[Any]
 
@@ -107,3 +110,50 @@ def test_rows_and_groups_do_not_see_each_other(weight: Weight) -> None:
     first_words, first_scale = quantize(weight[:, :GROUP_SIZE], str(weight.dtype))
     np.testing.assert_array_equal(first_words, words[:, :4])
     np.testing.assert_array_equal(first_scale, scale[:, :1])
+
+
+@st.composite
+def stacks(draw: st.DrawFn) -> list[Weight]:
+    """One to three matrices of one width, of any finite float16 or float32: zeros, subnormals, the largest."""
+    dtype = draw(st.sampled_from([np.float16, np.float32]))
+    width = draw(st.integers(1, 100))
+    element = st.floats(allow_nan=False, allow_infinity=False, width=16)
+    rows = draw(st.lists(st.integers(1, 5), min_size=1, max_size=3))
+    return [draw(arrays.arrays(dtype, (count, width), elements=element)) for count in rows]
+
+
+def plainly(weight: Weight, dtype: str) -> tuple[NDArray[np.uint32], Weight]:
+    """The formula on a whole matrix, in numpy's own arithmetic of that dtype."""
+    rows, columns = weight.shape
+    padded = np.zeros((rows, -(-columns // GROUP_SIZE) * GROUP_SIZE), dtype)
+    padded[:, :columns] = weight
+    groups = padded.reshape(rows, -1, GROUP_SIZE)
+    seven = np.dtype(dtype).type(7)
+    scale = np.abs(groups).max(axis=-1) / seven
+    divisor = np.where(scale == 0, np.ones_like(scale), scale)[:, :, None]
+    values = np.clip(np.round(groups / divisor + seven), 0, 14).reshape(rows, -1).astype(np.uint32)
+    values[:, columns:] = 0
+    nibbles = values.reshape(rows, -1, 8) << np.arange(0, 32, 4, dtype=np.uint32)
+    return np.bitwise_or.reduce(nibbles, axis=-1), scale
+
+
+@given(stacks(), st.sampled_from(["float16", "float32"]), st.integers(1, 300))
+def test_blocks_and_threads_change_no_bit_of_the_plain_formula(parts: list[Weight], dtype: str, size: int) -> None:
+    with ThreadPoolExecutor(3) as pool, mock.patch.object(quantizing, "BLOCK_WEIGHTS", size):
+        words, scale = quantize_stack(parts, dtype, pool.map)
+    expected_words, expected_scale = plainly(np.concatenate(parts), dtype)
+    assert (words.dtype, scale.dtype) == (expected_words.dtype, expected_scale.dtype)
+    assert (words.tobytes(), scale.tobytes()) == (expected_words.tobytes(), expected_scale.tobytes())
+
+
+def test_every_float16_weight_has_the_level_of_the_plain_formula() -> None:
+    """Each of them beside the largest of its group, which is 1, 3 or 11 times as large and so sets the scale."""
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    small = halves[np.abs(halves) < 2000][: 31 * 2016]
+    for factor in (1, 3, 11):
+        groups = np.zeros((len(small) // 31, GROUP_SIZE), np.float16)
+        groups[:, 1:] = small[: len(groups) * 31].reshape(-1, 31)
+        groups[:, 0] = np.abs(groups).max(axis=1) * np.float16(factor)
+        words, scale = quantize(groups, "float16")
+        expected_words, expected_scale = plainly(groups, "float16")
+        assert (words.tobytes(), scale.tobytes()) == (expected_words.tobytes(), expected_scale.tobytes())

@@ -7,11 +7,12 @@ import io
 import tarfile
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 
 from regress import bundle, record
 from regress.bundle import archive
+from regress.bundle.manifest import SCHEMA, Carried, File, Manifest
 from regress.config import ToolchainSpec
 from regress.errors import ToolchainError, UsageError
 from regress.toolchain import cache
@@ -21,22 +22,17 @@ if TYPE_CHECKING:
 
 LOCK = b"tvm==1.0 --hash=sha256:" + b"a" * 64
 WHEEL = bytes(range(256)) * 400  # 102,400 bytes
-FILES = {"requirements.lock": LOCK, "wheels/tvm-1.0-py3-none-any.whl": WHEEL}
+FILES = {"locks/t.lock": LOCK, "wheels/tvm-1.0-py3-none-any.whl": WHEEL}
+CARRIED = Carried(name="t", key="0" * 16, packages=("tvm==1.0",), as_of=None, interpreter=None, wheels=tuple(FILES)[1:])
 
 
-def manifest(files: dict[str, bytes] = FILES) -> archive.Manifest:
-    return archive.Manifest(
-        schema=archive.SCHEMA,
-        name="t",
-        key="0" * 16,
-        packages=("tvm==1.0",),
-        as_of=None,
-        interpreter=None,
+def manifest(files: dict[str, bytes] = FILES) -> Manifest:
+    return Manifest(
+        schema=SCHEMA,
+        toolchains=(CARRIED,),
         python=cache.this_python(),
         platform=bundle.this_platform(),
-        files={
-            name: archive.File(size=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in files.items()
-        },
+        files={name: File(size=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in files.items()},
     )
 
 
@@ -146,6 +142,23 @@ def test_a_missing_part_is_named(tmp_path: Path) -> None:
         bundle.read_manifest(paths[0])
 
 
+def test_a_part_that_was_cut_short_is_named(tmp_path: Path) -> None:
+    paths = pack(tmp_path, 30_000)
+    paths[1].write_bytes(paths[1].read_bytes()[:-1])
+    with pytest.raises(ToolchainError, match=r"bundle t\.tar: t\.tar\.002 is cut short"):
+        bundle.read_manifest(paths[0])
+
+
+def test_of_a_damaged_bundle_the_parts_to_copy_again_are_named(tmp_path: Path) -> None:
+    """102,400 bytes of wheel begin in the first part of 30,000 and end in the last."""
+    paths = pack(tmp_path, 30_000)
+    data = paths[2].read_bytes()
+    paths[2].write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(ToolchainError, match="its SHA-256") as error:
+        unpack(paths[0], tmp_path / "out")
+    assert error.value.hint == "copy t.tar.001 and t.tar.002 and t.tar.003 and t.tar.004 again"
+
+
 def test_a_missing_last_part_is_asked_for(tmp_path: Path) -> None:
     paths = pack(tmp_path, 30_000)
     paths[-1].unlink()
@@ -182,7 +195,7 @@ def test_one_changed_byte_is_found_and_the_file_is_named(tmp_path: Path) -> None
 
 
 def test_a_file_that_is_missing_from_the_archive_is_named(tmp_path: Path) -> None:
-    members = {"bundle.json": record.encode(manifest()), "requirements.lock": LOCK}
+    members = {"bundle.json": record.encode(manifest()), "locks/t.lock": LOCK}
     with pytest.raises(ToolchainError, match=r"wheels/tvm-1\.0-py3-none-any\.whl is missing"):
         unpack(tar(tmp_path / "t.tar", members), tmp_path / "out")
 
@@ -192,7 +205,7 @@ def test_a_file_that_is_missing_from_the_archive_is_named(tmp_path: Path) -> Non
     ["../evil.whl", "/etc/evil.whl", "wheels/../../evil.whl", "wheels/a/b.whl", "wheels/.whl", "setup.py"],
 )
 def test_a_file_that_would_lie_elsewhere_is_refused_even_when_listed(tmp_path: Path, name: str) -> None:
-    members = {"bundle.json": record.encode(manifest({name: b"x"})), name: b"x"}
+    members = {"bundle.json": record.encode(manifest(FILES | {name: b"x"})), name: b"x"}
     with pytest.raises(ToolchainError, match="does not belong in a bundle"):
         unpack(tar(tmp_path / "t.tar", members), tmp_path / "out")
     assert not list(tmp_path.rglob("evil*"))
@@ -200,7 +213,7 @@ def test_a_file_that_would_lie_elsewhere_is_refused_even_when_listed(tmp_path: P
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE])
 def test_links_folders_and_pipes_are_refused(tmp_path: Path, kind: bytes) -> None:
-    members = {"bundle.json": record.encode(manifest()), "requirements.lock": b""}
+    members = {"bundle.json": record.encode(manifest()), "locks/t.lock": b""}
     with pytest.raises(ToolchainError, match="does not belong in a bundle"):
         unpack(tar(tmp_path / "t.tar", members, kind), tmp_path / "out")
 
@@ -214,13 +227,16 @@ def test_a_file_that_is_not_listed_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema": archive.SCHEMA + 1}, "is newer than this regress reads"),
-        ({"name": "../../etc"}, r"bundle\.json: .*name"),
-        ({"key": "../../../etc/cron"}, r"bundle\.json: .*key"),
+        ({"schema": SCHEMA + 1}, "is newer than this regress reads"),
+        ({"schema": 1}, "schema 1 is no longer read"),
+        ({"toolchains": ()}, r"bundle\.json: .*toolchains"),
+        ({"toolchains": (replace(CARRIED, name="../../etc"),)}, r"bundle\.json: .*name"),
+        ({"toolchains": (replace(CARRIED, key="../../../etc/cron"),)}, r"bundle\.json: .*key"),
+        ({"toolchains": (replace(CARRIED, wheels=("../a.whl",)),)}, r"bundle\.json: \.\./a\.whl is not among"),
     ],
 )
 def test_a_manifest_that_cannot_be_meant_is_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
-    path = tar(tmp_path / "t.tar", {"bundle.json": record.encode(msgspec.structs.replace(manifest(), **changes))})
+    path = tar(tmp_path / "t.tar", {"bundle.json": record.encode(replace(manifest(), **changes))})
     with pytest.raises(ToolchainError, match=message):
         bundle.read_manifest(path)
 
@@ -240,7 +256,7 @@ def test_a_bundle_for_another_machine_says_which_one_to_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], message: str, hint: str
 ) -> None:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    path = tar(tmp_path / "t.tar", {"bundle.json": record.encode(msgspec.structs.replace(manifest(), **changes))})
+    path = tar(tmp_path / "t.tar", {"bundle.json": record.encode(replace(manifest(), **changes))})
     with pytest.raises(ToolchainError, match=message) as error:
         bundle.unbundle(path, tmp_path / "home")
     assert hint in str(error.value.hint)
@@ -251,12 +267,12 @@ def test_a_bundle_of_another_declaration_is_refused(tmp_path: Path) -> None:
     spec = ToolchainSpec(name="t", packages=("tvm==1.0",))
     path = tar(tmp_path / "t.tar", {"bundle.json": record.encode(manifest())})
     with pytest.raises(ToolchainError, match=r"another toolchain than regress\.toml declares as 't'"):
-        bundle.unbundle(path, tmp_path / "home", spec=spec)
+        bundle.unbundle(path, tmp_path / "home", specs={"t": spec})
 
 
 def test_only_an_environment_can_be_bundled(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="toolchain 't': a bundle is made of a 'venv', not of 'current'"):
-        bundle.bundle(ToolchainSpec(name="t", kind="current"), tmp_path)
+        bundle.bundle([ToolchainSpec(name="t", kind="current")], tmp_path)
 
 
 def test_pips_own_words_are_the_cause_and_a_crash_is_told_by_its_exception() -> None:

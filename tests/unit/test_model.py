@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from regress.errors import BuildError, ConfigError, UsageError
 from regress.model import folder as model_folder
-from regress.model import resolve, synthetic
+from regress.model import resolve, synthetic, tensors
 from regress.redact import publishable
 from regress.shape import PRESETS, Shape
 from regress.source import parse_source, peek_name
@@ -157,7 +157,7 @@ def test_the_caller_chooses_the_error() -> None:
     ],
 )
 def test_a_preset_has_as_many_parameters_as_its_model(preset: str, parameters: int) -> None:
-    assert sum(tensor.count for tensor in synthetic.planned(preset)) == parameters
+    assert sum(tensor.count for tensor in tensors.planned(preset)) == parameters
 
 
 def test_the_tensors_follow_from_the_configuration() -> None:
@@ -199,7 +199,8 @@ def test_its_bytes_are_the_same_on_every_machine(home: Path) -> None:
 def test_order_and_sharding_change_no_tensor(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = load_file(resolve("synthetic:qwen-mini", home / "whole").folder / "model.safetensors")
     monkeypatch.setattr(synthetic, "LARGEST_SHARD_BYTES", 2**20)
-    monkeypatch.setattr(synthetic, "_CHUNK", 4096)
+    monkeypatch.setattr(tensors, "_CHUNK", 4096)
+    monkeypatch.setattr(synthetic, "FLUSH_BYTES", 2**19)
     folder = resolve("synthetic:qwen-mini", home / "sharded").folder
     files = sorted(folder.glob("*.safetensors"))
     assert files[0].name == f"model-00001-of-{len(files):05}.safetensors"

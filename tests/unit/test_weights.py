@@ -154,6 +154,16 @@ def test_shards_are_cut_at_32_mib_and_the_table_says_where_everything_lies(tmp_p
     assert table["metadata"] == {"ParamSize": 5, "ParamBytes": size, "BitsPerParam": size * 8 / 1000}
 
 
+def test_shards_that_must_wait_for_the_disk_stay_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regress.worker.weights.SHARD_BYTES", 100)
+    params = {f"p{index}": values(20, seed=index) for index in range(30)}  # 80 bytes each: a shard to itself
+    monkeypatch.setattr("regress.worker.weights.WAITING_BYTES", 1)
+    write_shards(params.items(), tmp_path, counted(1))
+    found = dict(read_shards(tmp_path))
+    assert list(found) == list(params)
+    assert all((found[name] == params[name]).all() for name in params)
+
+
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     params = {
         "words": np.arange(12, dtype="uint32").reshape(3, 4),
