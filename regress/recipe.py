@@ -22,11 +22,11 @@ FLAGS: dict[str, str] = {
 }
 """Build flags and their defaults.
 
-`schedule` is `tuned`, or `none` to leave matrix kernels as TVM's generic rules do; `context_window_size` 0 stands for
-the model's own; `prefill_chunk_size` is the longest prompt piece taken at once; `cuda_graph` 1 captures decode;
-`extra_work` slows each decode step by that many multiply-adds per hidden value, for `regress drill`.
+`schedule` is `tuned`; `dlight` for TVM's own rules alone, on a GPU; `none` to leave matrix kernels as its generic rules
+do; `context_window_size` 0 stands for the model's own; `prefill_chunk_size` is the longest prompt piece taken at once;
+`cuda_graph` 1 captures decode; `extra_work` slows each decode step by that many multiply-adds per hidden value, for `regress drill`.
 """
-_FLAG_VALUES = {"schedule": ("tuned", "none"), "cuda_graph": ("0", "1")}
+_FLAG_VALUES = {"schedule": ("tuned", "dlight", "none"), "cuda_graph": ("0", "1")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,10 @@ import tvm
 from tvm import relax
 from tvm.s_tir import dlight
 
-from regress.worker import cuda_toolkit, weights
+from regress.worker import cuda_attention, cuda_toolkit, fused_decode, weights
 from regress.worker.cpu_schedule import ScheduleCpuMatmul
-from regress.worker.llama import KV_CACHE_FUNCTION, LlamaForCausalLM
+from regress.worker.cuda_attention import ReplaceAttention
+from regress.worker.llama import KV_CACHE_FUNCTION, LlamaForCausalLM, Variant
 from regress.worker.llama_config import LlamaConfig, parse_config
 from regress.worker.passes import (
     AttachBounds,
@@ -67,8 +68,10 @@ def main(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
         cuda_toolkit.provide(output.parent)
     channel.progress("compile")
     with target:
-        model = LlamaForCausalLM(config, quantization, target, extra_work=int(flags["extra_work"]))
+        model = LlamaForCausalLM(config, quantization, target, _variant(request, config, quantization, target))
         module, params = model.export_tvm(spec=model.spec())
+        if not model.variant.tvm_attention:
+            module = tvm.transform.Sequential([ReplaceAttention(config)])(module)
         metadata = _metadata(config, quantization, limits, params)
         library = compile_module(module, target, metadata, limits, flags)
         compile_left_sources(library.executable.mod)
@@ -115,6 +118,32 @@ def resolve_target(name: str) -> tvm.target.Target:
         "thread_warp_size": 32,
     }
     return tvm.target.Target({**cuda, "host": host})
+
+
+def _variant(
+    request: dict[str, Any], config: LlamaConfig, quantization: Quantization, target: tvm.target.Target
+) -> Variant:
+    """Our own kernels where the tuned schedule is asked for and they cover the model, else TVM's."""
+    flags = request["flags"]
+    own = flags["schedule"] == "tuned" and cuda_attention.covers(target, config, quantization)
+    fused = own and fused_decode.covers(config, quantization)
+    return Variant(
+        step=fused_decode.FusedDecode(_multiprocessors(request["target"], target)) if fused else None,
+        tvm_attention=not own,
+        extra_work=int(flags["extra_work"]),
+    )
+
+
+_FEWEST_MULTIPROCESSORS = {80: 56, 86: 16, 87: 8, 89: 20, 90: 114, 100: 132, 120: 20}
+"""Compute capability, times ten, to the multiprocessors of its smallest part: A30, RTX 3050, Orin Nano, RTX 4050,
+H100 PCIe, B100, RTX 5050. Source: NVIDIA's data sheets."""
+
+
+def _multiprocessors(name: str, target: tvm.target.Target) -> int:
+    """How many multiprocessors the GPU has: counted where it is this machine's, else those of its kind's smallest."""
+    if name == "cuda":
+        return int(tvm.cuda(0).multi_processor_count)
+    return _FEWEST_MULTIPROCESSORS.get(cuda_attention.compute_capability(target), min(_FEWEST_MULTIPROCESSORS.values()))
 
 
 class Compiled:
@@ -199,7 +228,7 @@ def _schedule_passes(target: tvm.target.Target, schedule: str) -> list[Any]:
         rules = dlight.gpu
         return [
             dlight.ApplyDefaultSchedule(
-                *([rules.Matmul(), rules.GEMV()] if schedule == "tuned" else []),
+                *([] if schedule == "none" else [rules.Matmul(), rules.GEMV()]),
                 rules.Reduction(),
                 rules.GeneralReduction(),
                 rules.Fallback(),

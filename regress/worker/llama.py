@@ -7,6 +7,7 @@ optional bias of queries, keys and values (Qwen2), optional tied embeddings.
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tvm import relax, te, tirx
@@ -17,6 +18,8 @@ from tvm.relax.frontend.nn.llm.kv_cache import PagedKVCache, RopeMode, TIRPagedK
 from regress.worker.quantize import BITS, GROUP_SIZE, MAX_INT, VALUES_PER_WORD, group_count, word_count
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tvm.target import Target
 
     from regress.worker.llama_config import LlamaConfig
@@ -140,15 +143,23 @@ class Attention(nn.Module):
             self.qkv_proj = qkv
         self.o_proj = layers.linear(config.num_attention_heads * config.head_dim, config.hidden_size)
 
+    @property
+    def qkv(self) -> nn.Module:
+        """The layer that makes queries, keys and values."""
+        return self.c_attn if self.config.model_type == "qwen2" else self.qkv_proj
+
     def forward(self, hidden: nn.Tensor, kv_cache: PagedKVCache, layer: int) -> nn.Tensor:
         """Attention's addition to the residual stream; hidden and result `(1, tokens, hidden_size)`."""
+        return self.o_proj(self.mix(self.qkv(hidden), kv_cache, layer))
+
+    def mix(self, qkv: nn.Tensor, kv_cache: PagedKVCache, layer: int) -> nn.Tensor:
+        """What all heads find, `(1, tokens, heads * head_dim)`, for queries, keys and values in one tensor."""
         config = self.config
-        batch, tokens, _ = hidden.shape
-        project = self.c_attn if config.model_type == "qwen2" else self.qkv_proj
+        batch, tokens, _ = qkv.shape
         heads = config.num_attention_heads + 2 * config.num_key_value_heads
-        qkv = op.reshape(project(hidden), (batch, tokens, heads, config.head_dim))
+        qkv = op.reshape(qkv, (batch, tokens, heads, config.head_dim))
         out = kv_cache.attention_with_fused_qkv(layer, qkv, config.num_attention_heads, sm_scale=config.head_dim**-0.5)
-        return self.o_proj(op.reshape(out, (batch, tokens, config.num_attention_heads * config.head_dim)))
+        return op.reshape(out, (batch, tokens, config.num_attention_heads * config.head_dim))
 
 
 class FeedForward(nn.Module):
@@ -197,6 +208,23 @@ class LlamaModel(nn.Module):
         return self.norm(hidden)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """Where a model differs from what TVM's own kernels would do.
+
+    Attributes:
+        step: What a decode step does with the hidden state `(1, 1, hidden_size)` instead of running the layers one by
+            one: a function of the model, the hidden state and the KV cache that returns the logits.
+        tvm_attention: Whether TVM's own attention kernels stay. Theirs can turn queries and keys themselves, which
+            nothing here asks for; with Llama-3's scaling that code does not compile for a GPU (TVM 0.25 to 0.27).
+        extra_work: Multiply-adds per hidden value that each decode step does for nothing.
+    """
+
+    step: Callable[[LlamaForCausalLM, nn.Tensor, PagedKVCache], nn.Tensor] | None = None
+    tvm_attention: bool = True
+    extra_work: int = 0
+
+
 class LlamaForCausalLM(nn.Module):
     """The whole model, with the functions MLC-LLM exports for one sequence.
 
@@ -204,12 +232,14 @@ class LlamaForCausalLM(nn.Module):
         config: Its shape.
         quantization: How its weights are stored.
         target: What it is compiled for; the KV cache picks its attention kernels by it.
-        extra_work: Multiply-adds per hidden value that each decode step does for nothing.
+        variant: Where it differs from what TVM's own kernels would do.
     """
 
-    def __init__(self, config: LlamaConfig, quantization: Quantization, target: Target, *, extra_work: int = 0) -> None:
+    def __init__(
+        self, config: LlamaConfig, quantization: Quantization, target: Target, variant: Variant | None = None
+    ) -> None:
         super().__init__()
-        self.extra_work = extra_work
+        self.variant = variant or Variant()
         layers = Layers(quantization)
         self.config, self.dtype, self.target = config, quantization.dtype, target
         self.model = LlamaModel(config, layers)
@@ -232,7 +262,9 @@ class LlamaForCausalLM(nn.Module):
 
     def decode(self, input_embed: nn.Tensor, paged_kv_cache: PagedKVCache) -> tuple[nn.Tensor, PagedKVCache]:
         """Logits `(1, 1, vocab_size)` float32 after one more token `(1, 1, hidden_size)`."""
-        hidden = self._slowed(input_embed) if self.extra_work else input_embed
+        hidden = self._slowed(input_embed) if self.variant.extra_work else input_embed
+        if self.variant.step is not None:
+            return self.variant.step(self, hidden, paged_kv_cache), paged_kv_cache
         return self._logits(self.model(hidden, paged_kv_cache)), paged_kv_cache
 
     def create_tir_paged_kv_cache(
@@ -263,7 +295,7 @@ class LlamaForCausalLM(nn.Module):
             rope_mode=RopeMode.NORMAL,
             rope_scale=1,
             rope_theta=int(config.rope_theta),
-            rope_scaling=config.rope_scaling,
+            rope_scaling=config.rope_scaling if self.variant.tvm_attention else {},
             rope_ext_factors=tirx.IntImm("int64", 0),
             rotary_dim=config.head_dim,
             enable_disaggregation=False,
@@ -305,7 +337,7 @@ class LlamaForCausalLM(nn.Module):
 
         def busy(hidden: te.Tensor) -> te.Tensor:
             width = hidden.shape[2]
-            step = te.reduce_axis((0, self.extra_work), name="step")
+            step = te.reduce_axis((0, self.variant.extra_work), name="step")
 
             def term(b: tirx.Var, t: tirx.Var, i: tirx.Var) -> Any:  # noqa: ANN401
                 value = hidden[b, t, tirx.floormod(i + step, width)].astype("float32")
@@ -319,6 +351,11 @@ class LlamaForCausalLM(nn.Module):
             )
 
         return op.tensor_expr_op(busy, "extra_work", args=[hidden])
+
+    @property
+    def output_layer(self) -> nn.Module:
+        """The layer whose rows are the vocabulary."""
+        return self.model.embed_tokens if self.config.tie_word_embeddings else self.lm_head
 
     def _logits(self, hidden: nn.Tensor) -> nn.Tensor:
         logits = self.model.embed_tokens.logits(hidden) if self.config.tie_word_embeddings else self.lm_head(hidden)

@@ -28,7 +28,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return Workshop(home, tmp_path_factory.mktemp("workshop"))
 
 
-@pytest.fixture(scope="session", params=["llama-mini", "llama-mini-gqa"])
+@pytest.fixture(scope="session", params=["llama-mini", "llama-mini-gqa", "llama-small"])
 def preset(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

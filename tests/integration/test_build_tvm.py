@@ -17,6 +17,7 @@ from integration.workshop import (
 )
 
 from regress import process
+from regress.shape import PRESETS
 from regress.supervisor import WORKERS
 
 if TYPE_CHECKING:
@@ -255,6 +256,52 @@ def test_cuda_is_compiled_for_a_gpu_that_is_not_here(workshop: Workshop) -> None
     assert json.loads(artifact.facts["resolved_target"])["arch"] == "sm_87"
     assert not separate_dequantizations(list(artifact.kernels))
     assert b"wmma" in (artifact.folder / "lib.so").read_bytes()
+
+
+@pytest.mark.parametrize("arch", ["sm_87", "sm_90"])
+def test_our_gpu_kernels_pass_the_compiler(workshop: Workshop, arch: str) -> None:
+    """Heads of 64 are what our attention covers; between two layers' attention there is one kernel, and one at the end."""
+    artifact = workshop.build_with(workshop.cuda_toolchain(), "llama-small", "q4f16_1", target=f"cuda-{arch}")
+    assert {"decoder_entry", "decoder_step", "decoder_step1"} <= artifact.kernels.keys()
+    library = (artifact.folder / "lib.so").read_bytes()
+    assert b"mma.sync.aligned.m16n8k16" in library
+    assert b"wmma" in library
+
+
+def test_tvms_own_kernels_can_be_asked_for(workshop: Workshop) -> None:
+    artifact = workshop.build_with(
+        workshop.cuda_toolchain(), "llama-small", "q4f16_1", target="cuda-sm_87", flags={"schedule": "dlight"}
+    )
+    assert not [name for name in artifact.kernels if name.startswith("decoder_")]
+    assert b"ad_split" not in (artifact.folder / "lib.so").read_bytes()
+
+
+GROUPED_HEADS = """\
+import importlib, json, sys, types
+package = types.ModuleType("regress")
+package.__path__ = [sys.argv[1]]
+sys.modules["regress"] = package
+attention = importlib.import_module("regress.worker.cuda_attention")
+build_tvm = importlib.import_module("regress.worker.build_tvm")
+config = importlib.import_module("regress.worker.llama_config").parse_config(json.loads(sys.argv[2]))
+import tvm
+
+target = build_tvm.resolve_target("cuda-sm_90")
+for name, kernel in attention.ReplaceAttention(config).kernels.items():
+    with target:
+        library = tvm.compile(tvm.IRModule({name: kernel.with_attr("global_symbol", name)}), target)
+    print(library.mod.imports[0].inspect_source())
+"""
+
+
+def test_attention_is_made_for_heads_that_do_not_come_in_powers_of_two(workshop: Workshop, tvm_toolchain: str) -> None:
+    """Qwen2.5-7b: 28 query heads share 4 key-value heads."""
+    installed = workshop.toolchain(tvm_toolchain)
+    arguments = [WORKERS.parent, json.dumps(PRESETS["qwen2.5-7b"])]
+    output = process.run([installed.python, "-c", GROUPED_HEADS, *arguments], env={**os.environ, **installed.env})
+    assert output.exit.code == 0, output.stderr
+    for call in ("ad_split<256, 28, 4, 128>(", "ad_merge<28, 128>(", "ap_prefill<28, 4, 128>(", "rope_28_4_128("):
+        assert call in output.stdout
 
 
 LEFT_SOURCES = """\

@@ -8,11 +8,12 @@ import msgspec
 import pytest
 from factories import make_environment, make_toolchain, sha
 
+from regress.artifact import Model
 from regress.build import Order
 from regress.errors import ConfigError
 from regress.model import LocalModel
 from regress.recipe import FLAGS, Recipe, check_context, check_recipe, complete_flags
-from regress.record import Model, Workload
+from regress.record import Workload
 from regress.toolchain import InstalledToolchain
 
 
@@ -25,7 +26,7 @@ def test_flags_are_completed_with_their_defaults() -> None:
     ("flags", "message"),
     [
         ({"shedule": "none"}, "b.shedule: unknown build flag; did you mean 'schedule'?"),
-        ({"schedule": "fast"}, "b.schedule: 'fast' is not one of tuned, none"),
+        ({"schedule": "fast"}, "b.schedule: 'fast' is not one of tuned, dlight, none"),
         ({"prefill_chunk_size": "-1"}, "b.prefill_chunk_size: '-1' is not a whole number"),
         ({"prefill_chunk_size": "0"}, "b.prefill_chunk_size: 0 tokens at once are none"),
     ],
