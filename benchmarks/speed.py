@@ -41,7 +41,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from regress import bench, history, pipeline, supervisor, toolchain  # noqa: E402  # of this checkout
+from regress import bench, device, history, pipeline, supervisor, toolchain  # noqa: E402  # of this checkout
 from regress.build import Built  # noqa: E402
 from regress.comparison import two_sample  # noqa: E402
 from regress.decision import against_runs  # noqa: E402
@@ -318,7 +318,8 @@ def _replicate(bench_: Bench, prepared: Record, launch: Launch) -> Callable[[], 
     def once() -> Spent:
         before_s = _cpu_s(resource.getrusage(resource.RUSAGE_CHILDREN))
         started = time.perf_counter()
-        result = bench.replicate(built, task, launch)
+        with device.monitor(case.target) as monitor:
+            result = bench.replicate(built, task, launch, monitor)
         wall_s = time.perf_counter() - started
         if isinstance(result, Failure):
             raise RuntimeError(result.cause)  # noqa: TRY004  # a bench that failed is no wrong type

@@ -7,26 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
+from regress.artifact import BuildFacts  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.config import Table, convert, parse_toml
 from regress.decision import FEWEST_BASELINE_RUNS, known_spread
 from regress.errors import ConfigError, did_you_mean
 from regress.gates import GATES
+from regress.guard import Required
 from regress.metric import METRICS
 from regress.recipe import check_context, check_recipe, complete_flags
-from regress.record import (
-    BuildFacts,
-    Environment,
-    Instant,
-    Positive,
-    Sha256,
-    TokenCount,
-    Workload,
-    digest,
-    first_duplicate,
-)
+from regress.record import Environment, TokenCount, Workload, digest, first_duplicate
 from regress.rule import Parameters
 from regress.source import parse_source, peek_name
 from regress.stats import Prior  # noqa: TC001  # msgspec reads the annotations at run time
+from regress.stored import Instant, Positive, Sha256
 from regress.verdict import Reference
 
 if TYPE_CHECKING:
@@ -49,6 +42,8 @@ class Measure(Table, frozen=True):
         seed: Seed of the random prompts.
         build_timeout_s: Seconds after which a build is killed.
         bench_timeout_s: Seconds after which a replicate is killed.
+        retries: How often a replicate is taken again that the guard discards.
+        cooldown_s: Seconds that a device is left alone before that.
         environment: Variables set for the workers, such as `TVM_NUM_THREADS`; part of the machine's fingerprint.
     """
 
@@ -58,6 +53,8 @@ class Measure(Table, frozen=True):
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
     build_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 3600
     bench_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 600
+    retries: Annotated[int, msgspec.Meta(ge=0, le=100)] = 2
+    cooldown_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 10.0
     environment: dict[str, str] = {}
 
 
@@ -217,6 +214,7 @@ class Baseline(Table, frozen=True):
         measure: How a replicate is taken.
         environment: The machine the references hold for; `None` until `regress baseline` writes one.
         check: How a verdict is come by.
+        device: The state that the device must be in.
         gates: Deterministic gate to the largest growth that passes, where it differs from the default.
         artifacts: Digest to the facts of the artifacts that the references are of.
         epochs: Changes that were accepted; the trend's anchor starts anew at each.
@@ -229,6 +227,7 @@ class Baseline(Table, frozen=True):
     measure: Measure = Measure()
     environment: Environment | None = None
     check: Check = Check()
+    device: Required = Required()
     gates: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
     artifacts: dict[Sha256, BuildFacts] = {}
     epochs: tuple[Epoch, ...] = ()

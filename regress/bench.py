@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
 from regress import supervisor
+from regress.device import on_gpu
 from regress.errors import BenchError, ConfigError
-from regress.record import Failure, Replicate
+from regress.record import Failure
 from regress.redact import publishable
+from regress.replicate import Replicate
+from regress.stored import Positive
+from regress.telemetry import Pass, Telemetry  # noqa: TC001  # msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,10 +28,14 @@ if TYPE_CHECKING:
 
     from regress.baseline import Measure
     from regress.build import Built
+    from regress.device.monitor import Monitor
     from regress.record import Workload
     from regress.supervisor import Launch
 
 HARNESS_MODULES = ("bench_vm", "vm_model", "weights")
+
+_COPIED = {"bytes": 2**30, "copies": 8, "repeats": 9}
+"""What is copied to measure a GPU's memory: several times its last cache, and long enough for the clock."""
 
 TokenId = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -50,7 +58,7 @@ class Task:
         """What every worker that drives a built model is told."""
         return {
             "artifact": str(built.folder),
-            "device": "cuda" if built.artifact.target.startswith("cuda") else "cpu",
+            "device": device_of(built.artifact.target),
             "prompt_tokens": self.workload.prompt_tokens,
             "new_tokens": self.workload.new_tokens,
             "seed": self.measure.seed,
@@ -64,6 +72,11 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     tokens: Annotated[tuple[TokenId, ...], msgspec.Meta(min_length=1)]
     text: str = ""
     num_tokens: int | None = None
+
+
+def device_of(target: str) -> Literal["cuda", "cpu"]:
+    """The kind of device that a target runs on, by TVM's name."""
+    return "cuda" if on_gpu(target) else "cpu"
 
 
 def harness_digest() -> str:
@@ -98,19 +111,38 @@ def parse_prompts(data: bytes, name: str) -> tuple[tuple[int, ...], ...]:
     return tuple(prompt.tokens for prompt in prompts)
 
 
-def replicate(built: Built, task: Task, launch: Launch) -> Replicate | Failure:
+def replicate(
+    built: Built, task: Task, launch: Launch, monitor: Monitor | None = None, bandwidth: float | None = None
+) -> Replicate | Failure:
     """What one fresh process measured, or why it measured nothing.
 
     Args:
         built: The artifact.
         task: What to measure.
         launch: How to start the worker.
+        monitor: Who watches the device meanwhile; nobody where `None`.
+        bandwidth: What a copy in the device's memory moves, in bytes/s; `None` where it is no roofline or not known.
     """
+    if monitor is not None:
+        launch = replace(launch, watch=monitor.watching)
     request = {**task.request(built), "warmups": task.measure.warmups, "repeats": task.measure.repeats}
     started_at = datetime.now(timezone.utc)
-    with _folder() as folder:
+    with worker_folder() as folder:
         result = supervisor.run_worker("bench_vm", request, launch, stage="bench", folder=folder)
-    return result if isinstance(result, Failure) else replicate_of(result, started_at)
+    return result if isinstance(result, Failure) else replicate_of(result, started_at, monitor, bandwidth)
+
+
+def bandwidth(launch: Launch) -> float | Failure:
+    """What a copy in a GPU's memory moves, read and written, in bytes/s; or why it could not be measured."""
+    with worker_folder() as folder:
+        request = {"device": "cuda", **_COPIED}
+        result = supervisor.run_worker("bandwidth_vm", request, launch, stage="bench", folder=folder)
+    if isinstance(result, Failure):
+        return result
+    try:
+        return msgspec.convert(result.get("bytes_per_s"), Positive)
+    except msgspec.ValidationError as error:
+        return impossible(error)
 
 
 def logits(built: Built, task: Task, token_ids: Sequence[int], launch: Launch) -> NDArray[np.float32] | Failure:
@@ -127,7 +159,7 @@ def logits(built: Built, task: Task, token_ids: Sequence[int], launch: Launch) -
     """
     import numpy as np  # noqa: PLC0415  # only where answers differ
 
-    with _folder() as folder:
+    with worker_folder() as folder:
         output = folder / "logits.npy"
         request = {**task.request(built), "token_ids": list(token_ids[:-1]), "output": str(output)}
         result = supervisor.run_worker("logits_vm", request, launch, stage="bench", folder=folder)
@@ -138,8 +170,12 @@ def logits(built: Built, task: Task, token_ids: Sequence[int], launch: Launch) -
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
-    """A folder for a worker's request and log, gone afterwards."""
+def worker_folder() -> Iterator[Path]:
+    """A folder for a worker's request and log, gone afterwards.
+
+    Raises:
+        BenchError: It cannot be made, or what a worker needs cannot be written there.
+    """
     try:
         with tempfile.TemporaryDirectory(prefix="regress-bench-", ignore_cleanup_errors=True) as folder:
             yield Path(folder)
@@ -148,9 +184,61 @@ def _folder() -> Iterator[Path]:
         raise BenchError(f"{where}: cannot write what a worker needs: {error.strerror or error}") from error
 
 
-def replicate_of(result: dict[str, Any], started_at: datetime) -> Replicate | Failure:
-    """The worker's result as a replicate; a rate that is no positive number is a failure, not a measurement."""
+class _Timed(msgspec.Struct, frozen=True):
+    """What the worker says besides the replicate: when its passes were timed, and what a token takes from memory."""
+
+    passes: tuple[Pass, ...] = ()
+    read_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+def replicate_of(
+    result: dict[str, Any], started_at: datetime, monitor: Monitor | None = None, bandwidth: float | None = None
+) -> Replicate | Failure:
+    """The worker's result as a replicate; a rate that is no positive number is a failure, not a measurement.
+
+    Args:
+        result: What the worker returned.
+        started_at: When it was started.
+        monitor: Who watched the device meanwhile; nobody where `None`.
+        bandwidth: What a copy in the device's memory moves, in bytes/s; `None` where it is no roofline or not known.
+    """
+    own = {name: value for name, value in result.items() if name not in _Timed.__struct_fields__}
     try:
-        return msgspec.convert({**result, "started_at": started_at}, Replicate)
+        timed = msgspec.convert(result, _Timed)
+        taken = msgspec.convert({**own, "started_at": started_at}, Replicate)
     except msgspec.ValidationError as error:
-        return Failure(stage="bench", cause=publishable(f"impossible result: {error}"), how="exit status 0")
+        return impossible(error)
+    telemetry = monitor.telemetry(timed.passes) if monitor else None
+    energy_j = monitor.decode_energy_j(timed.passes) if monitor else None
+    samples = {
+        **taken.samples,
+        **_roofline(taken, timed, bandwidth),
+        **_energy(taken, timed, energy_j),
+        **_device_memory(telemetry),
+    }
+    return msgspec.structs.replace(taken, samples=samples, telemetry=telemetry)
+
+
+def impossible(error: msgspec.ValidationError) -> Failure:
+    """The failure that a worker returned what cannot be."""
+    return Failure(stage="bench", cause=publishable(f"impossible result: {error}"), how="exit status 0")
+
+
+def _roofline(taken: Replicate, timed: _Timed, bandwidth: float | None) -> dict[str, tuple[float, ...]]:
+    """The share of the memory's bandwidth that reading the parameters takes, of each timed repeat's decode."""
+    rates = taken.samples.get("decode_tokens_per_s", ())
+    if not (bandwidth and timed.read_bytes and rates):
+        return {}
+    return {"roofline_fraction": tuple(timed.read_bytes * rate / bandwidth for rate in rates)}
+
+
+def _energy(taken: Replicate, timed: _Timed, energy_j: float | None) -> dict[str, tuple[float, ...]]:
+    """What a token took, of the replicate as a whole; nothing where the energy is not known."""
+    tokens = (len(taken.token_ids) - 1) * len(timed.passes)
+    return {"energy_per_token_j": (energy_j / tokens,)} if energy_j and tokens > 0 else {}
+
+
+def _device_memory(telemetry: Telemetry | None) -> dict[str, tuple[float, ...]]:
+    """The most device memory that the worker held; nothing where its device has none of its own, or does not tell."""
+    peak_bytes = telemetry.peak_memory_bytes if telemetry else None
+    return {"peak_memory_bytes": (float(peak_bytes),)} if peak_bytes else {}

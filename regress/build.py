@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from regress import supervisor
+from regress.artifact import Artifact, Kernel
 from regress.errors import BuildError
-from regress.record import Artifact, Failure, Kernel, digest, encode
+from regress.record import Failure, digest, encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,15 @@ BUILDER_MODULES = (
     "build_tvm",
     "compat",
     "cpu_schedule",
+    "cuda/attention_decode.cu",
+    "cuda/attention_prefill.cu",
+    "cuda/decoder_step.cu",
+    "cuda/gemv_q4.cu",
+    "cuda/rope.cu",
+    "cuda_attention",
+    "cuda_sources",
     "cuda_toolkit",
+    "fused_decode",
     "llama",
     "llama_config",
     "passes",
@@ -133,12 +142,25 @@ def build(order: Order, home: Path, launch: Launch, *, anew: bool = False) -> Bu
         ) from error
 
 
+def linker(env: Mapping[str, str]) -> str | None:
+    """The C++ compiler that links libraries, as found on the path; `None` where there is none.
+
+    Args:
+        env: With `PATH`, and `CXX` where one is named.
+    """
+    found = (shutil.which(compiler, path=env.get("PATH")) for compiler in _linkers(env))
+    return next((path for path in found if path), None)
+
+
+def _linkers(env: Mapping[str, str]) -> tuple[str, ...]:
+    return (env["CXX"],) if env.get("CXX") else ("g++", "gcc", "clang++", "clang", "c++", "cc")
+
+
 def _require_linker(env: Mapping[str, str]) -> None:
     """Raises `BuildError` where nothing can link a library: that says nothing about the toolchain."""
-    compilers = (env["CXX"],) if env.get("CXX") else ("g++", "gcc", "clang++", "clang", "c++", "cc")
-    if not any(shutil.which(compiler, path=env.get("PATH")) for compiler in compilers):
+    if linker(env) is None:
         raise BuildError(
-            f"no C++ compiler to link model libraries with (looked for {', '.join(compilers)})",
+            f"no C++ compiler to link model libraries with (looked for {', '.join(_linkers(env))})",
             hint="install g++ or clang++, or name one in CXX",
         )
 

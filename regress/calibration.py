@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from regress.record import Stored
 from regress.stats import upper_bound
+from regress.stored import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

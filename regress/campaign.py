@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING
 
 import regress
-from regress import bench, history, model, toolchain
+from regress import attempt, bench, history
 from regress.answers import agreement_of
 from regress.bench import harness_digest
-from regress.build import Built, Order, build
-from regress.errors import ConfigError
-from regress.model.folder import read_shape
+from regress.device import on_gpu
+from regress.guard import Objection
+from regress.preparation import Preparation
 from regress.record import SCHEMA, CaseResult, Failure, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from regress.attempt import Taken
     from regress.baseline import Case
+    from regress.build import Built
     from regress.job import Job
-    from regress.model import LocalModel
+    from regress.progress import Step
     from regress.recipe import Recipe
-    from regress.record import Replicate
+    from regress.replicate import Discarded, GuardReason, Replicate
     from regress.toolchain import InstalledToolchain
     from regress.verdict import Agreement
 
@@ -47,6 +51,8 @@ class Measured:
         self.built: dict[str, Built] = {}
         self.failures: dict[str, Failure] = {}
         self.replicates: dict[str, list[Replicate]] = {case.key: [] for case in cases}
+        self.discarded: dict[str, list[Discarded]] = {case.key: [] for case in cases}
+        self.gave_up: dict[str, GuardReason] = {}
 
     def take_build(self, case: Case, result: Built | Failure) -> None:
         """Notes a case's artifact, or why there is none."""
@@ -62,9 +68,18 @@ class Measured:
         else:
             self.replicates[case.key].append(result)
 
+    def take(self, case: Case, taken: Taken) -> None:
+        """Notes what came of measuring under guard; where nothing could be kept, the case is not tried again."""
+        self.discarded[case.key] += taken.discarded
+        if taken.result is None:
+            self.gave_up[case.key] = taken.discarded[-1].reason
+        else:
+            self.take_replicate(case, taken.result)
+
     def lacks(self, case: Case, count: int) -> bool:
         """Whether the case has fewer replicates than that, and can be measured."""
-        return case.key not in self.failures and len(self.replicates[case.key]) < count
+        given_up = case.key in self.failures or case.key in self.gave_up
+        return not given_up and len(self.replicates[case.key]) < count
 
     def result(self, case: Case) -> CaseResult:
         """The case as it stands in the record; one failed replicate makes it a failure."""
@@ -75,6 +90,8 @@ class Measured:
             artifact=built.artifact if built else None,
             replicates=() if failure else tuple(self.replicates[case.key]),
             failure=failure,
+            discarded=tuple(self.discarded[case.key]),
+            gave_up=None if failure else self.gave_up.get(case.key),
         )
 
 
@@ -92,32 +109,30 @@ class Campaign:
     def __init__(self, job: Job, sides: Sequence[Side]) -> None:
         self._job = job
         self._cases = job.baseline.cases
+        self._preparation = Preparation(job)
         self._taken: list[Measured] = []
-        self._models: dict[str, LocalModel] = {}
-        self._built: set[tuple[str, Recipe]] = set()
+        self._bandwidth: float | Failure | None = None
         self._round = 0
         # What is asked for is checked before anything is installed.
-        recipes = [self._recipes(side) for side in sides]
-        installed = [self._install(side.toolchain) for side in sides]
+        recipes = [self._preparation.recipes(side.flags) for side in sides]
+        installed = [self._preparation.install(side.toolchain) for side in sides]
         for parts in zip(sides, installed, recipes, strict=True):
             self._add(*parts)
 
+    @property
+    def sides(self) -> Sequence[Measured]:
+        """What there is of each side so far."""
+        return self._taken
+
     def join(self, side: Side) -> int:
         """Takes one more side in; its number."""
-        self._add(side, self._install(side.toolchain), self._recipes(side))
+        self._add(side, self._preparation.install(side.toolchain), self._preparation.recipes(side.flags))
         return len(self._taken) - 1
 
-    def _recipes(self, side: Side) -> list[Recipe]:
-        return [self._job.recipe_of(case, index, side.flags) for index, case in enumerate(self._cases)]
-
     def _add(self, side: Side, installed: InstalledToolchain, recipes: Sequence[Recipe]) -> None:
-        """Builds what each case needs; cases of one recipe share an artifact."""
         one = Measured(side, installed, self._cases)
-        builds: dict[Recipe, Built | Failure] = {}
-        for case, recipe in zip(self._cases, recipes, strict=True):
-            if recipe not in builds:
-                builds[recipe] = self._build(installed, case, recipe)
-            one.take_build(case, builds[recipe])
+        for case, result in zip(self._cases, self._preparation.build_all(installed, recipes), strict=True):
+            one.take_build(case, result)
         self._taken.append(one)
 
     def records(self) -> list[Record]:
@@ -175,7 +190,7 @@ class Campaign:
         with job.reporter.step(f"answers of {case.key}") as step:
             for one in (reference, candidate):
                 launch = job.launch_of(one.installed, job.baseline.measure.bench_timeout_s, step)
-                answered.append(bench.logits(one.built[case.key], self._task(case), tokens, launch))
+                answered.append(bench.logits(one.built[case.key], job.task_of(case), tokens, launch))
         before, after = answered
         if isinstance(before, Failure):
             return before
@@ -186,53 +201,58 @@ class Campaign:
         except ValueError as error:
             return Failure(stage="bench", cause=str(error), how="logits compared")
 
-    def _install(self, name: str) -> InstalledToolchain:
-        spec = self._job.config.toolchain(name)
-        with self._job.reporter.step(f"toolchain {name}"):
-            return toolchain.install(spec, self._job.home, log=self._job.reporter.note)
-
-    def _model(self, source: str) -> LocalModel:
-        if source not in self._models:
-            local = model.resolve(source, self._job.home, log=self._job.reporter.note)
-            _require_known_tokens(self._job, local)
-            self._models[source] = local
-        return self._models[source]
-
-    def _build(self, installed: InstalledToolchain, case: Case, recipe: Recipe) -> Built | Failure:
-        job, local = self._job, self._model(recipe.model)
-        recipe_key = case.key.rpartition("/")[0]
-        with job.reporter.step(f"build {recipe_key} with {installed.identity.name}") as step:
-            machine = job.machine(installed.identity.python)
-            order = Order(recipe=recipe, local=local, toolchain=installed, machine=machine)
-            launch = job.launch_of(installed, job.baseline.measure.build_timeout_s, step)
-            # Two sides of one build share a folder: what one was built for must not change under the other.
-            anew = job.rebuild and (installed.identity.fingerprint, recipe) not in self._built
-            result = build(order, job.home, launch, anew=anew)
-            self._built.add((installed.identity.fingerprint, recipe))
-            if isinstance(result, Built) and result.cached:
-                step.remark("found in the cache")
-        self._note_failure(result)
-        return result
-
     def _replicate_all(self, one: Measured, wanted: Mapping[str, int]) -> None:
         job = self._job
         for case in self._cases:
             if not one.lacks(case, wanted[case.key]):
                 continue
+            self._measure_bandwidth(one, case)
             number = len(one.replicates[case.key]) + 1
             what = f"replicate {number}/{wanted[case.key]} of {case.key} with {one.installed.identity.name}"
             with job.reporter.step(what) as step:
-                launch = job.launch_of(one.installed, job.baseline.measure.bench_timeout_s, step)
-                result = bench.replicate(one.built[case.key], self._task(case), launch)
-            self._note_failure(result)
-            one.take_replicate(case, result)
+                asked = self._asked(one, case, step)
+                taken = attempt.take(partial(attempt.attempt, asked), job.baseline.measure, self._cool_down)
+            if isinstance(taken.result, Failure):
+                job.reporter.broken(taken.result)
+            one.take(case, taken)
 
-    def _task(self, case: Case) -> bench.Task:
-        return bench.Task(workload=case.workload, measure=self._job.baseline.measure, prompts=self._job.prompts)
+    def _asked(self, one: Measured, case: Case, step: Step) -> attempt.Asked:
+        baseline = self._job.baseline
+        return attempt.Asked(
+            built=one.built[case.key],
+            task=self._job.task_of(case),
+            launch=self._job.launch_of(one.installed, baseline.measure.bench_timeout_s, step),
+            packages={package.name: package.version for package in one.installed.identity.packages},
+            required=baseline.device,
+            bandwidth=self._known_bandwidth if on_gpu(case.target) else None,
+        )
 
-    def _note_failure(self, result: object) -> None:
-        if isinstance(result, Failure):
-            self._job.reporter.note(f"  broken at {result.stage} ({result.how}): {result.cause}")
+    def _cool_down(self, discarded: Discarded) -> None:
+        cooldown_s = self._job.baseline.measure.cooldown_s
+        self._job.reporter.note(f"  discarded ({discarded.text}); again in {cooldown_s:g} s")
+        time.sleep(cooldown_s)
+
+    def _measure_bandwidth(self, one: Measured, case: Case) -> None:
+        """Measures what a GPU's memory moves, once; nothing fails where that cannot be done.
+
+        A processor's is not measured: what a small model reads lies in caches, so that nothing could be judged by it.
+        """
+        if self._bandwidth is not None or not on_gpu(case.target):
+            return
+        job = self._job
+        with job.reporter.step("memory bandwidth") as step:
+            launch = job.launch_of(one.installed, job.baseline.measure.bench_timeout_s, step)
+            found = attempt.bandwidth(case.target, launch, job.baseline.device)
+        if isinstance(found, Objection):
+            job.reporter.note(f"  not measured yet: {found.text}")
+            return
+        if isinstance(found, Failure):
+            job.reporter.note(f"  not measured ({found.how}): {found.cause}")
+        self._bandwidth = found
+
+    @property
+    def _known_bandwidth(self) -> float | None:
+        return None if isinstance(self._bandwidth, Failure) else self._bandwidth
 
     def _record(self, one: Measured) -> Record:
         job = self._job
@@ -247,6 +267,7 @@ class Campaign:
             environment=job.machine(one.installed.identity.python),
             method=job.method,
             cases=tuple(one.result(case) for case in self._cases),
+            memory_bandwidth_bytes_per_s=self._known_bandwidth,
         )
 
 
@@ -254,11 +275,3 @@ def _answers_differ(case: Case, one: Measured, other: Measured) -> bool:
     sides = [side.result(case).replicates[:1] for side in (one, other)]
     digests = {replicate.logits_sha256 for side in sides for replicate in side}
     return all(sides) and len(digests) > 1
-
-
-def _require_known_tokens(job: Job, local: LocalModel) -> None:
-    """Raises `ConfigError` where a given prompt is of another model's vocabulary: the model's lookup would fail."""
-    highest = max((max(prompt) for prompt in job.prompts or ()), default=0)
-    vocabulary = read_shape(local.folder).vocab_size
-    if highest >= vocabulary:
-        raise ConfigError(f"token id {highest} of the prompts is not below the {vocabulary} of {local.identity.name}")

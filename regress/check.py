@@ -11,7 +11,8 @@ import msgspec
 from regress.answers import Limits, judge_answers
 from regress.baseline import references_of
 from regress.gates import GATES, judge_build
-from regress.judge import decide, judge_speed, same_build
+from regress.guard import remark, surrender
+from regress.judge import decide, judge_speed, measured_roofline, same_build
 from regress.metric import METRICS
 from regress.record import digest
 from regress.rule import ALPHA_PASS_AGAIN
@@ -116,14 +117,34 @@ def _judge_case(asked: _Asked, case: Case) -> list[Verdict]:
         return [missing(case.key, "case_vanished", "the record does not have this case")]
     if result.failure is not None:
         return [broken(case.key, result.failure)]
+    given_up = _given_up(result, asked.beside)
     if reference is None:
-        return [_no_reference(case.key, asked.beside)]
+        return [given_up or _no_reference(case.key, asked.beside)]
     gates = _build_gates(baseline, reference, result)
-    if incomparable := _incomparable(record, baseline, result, reference):
-        return [*gates, incomparable]
+    if unjudged := given_up or _incomparable(record, baseline, result, reference):
+        return [*gates, unjudged]
     if not result.replicates:
         return [*gates, missing(case.key, "metric_vanished", "the record has no replicates of this case")]
-    return [*gates, *_answers(asked, reference, result), *_speed(asked, case, reference, result)]
+    verdicts = [*gates, *_answers(asked, reference, result), *_speed(asked, case, reference, result)]
+    return [_with_remark(verdict, result) for verdict in verdicts]
+
+
+def _given_up(result: CaseResult, beside: Beside | None) -> Verdict | None:
+    """The verdict that a device was in no state to be measured on; `None` where enough replicates could be kept."""
+    compared = beside.record.case(result.key) if beside else None
+    for whose, each in (("", result), ("of the reference, ", compared)):
+        if each is not None and each.gave_up is not None:
+            text = f"{whose}{surrender(each)}"
+            return Verdict(case=result.key, outcome="inconclusive", reason=each.gave_up, text=text)
+    return None
+
+
+def _with_remark(verdict: Verdict, result: CaseResult) -> Verdict:
+    """The verdict on a rate with how many replicates were not kept."""
+    said = remark(result)
+    if verdict.metric is None or not said:
+        return verdict
+    return msgspec.structs.replace(verdict, text=f"{verdict.text}; {said}")
 
 
 def _answers(asked: _Asked, reference: Reference, result: CaseResult) -> list[Verdict]:
@@ -138,7 +159,7 @@ def _speed(asked: _Asked, case: Case, reference: Reference, result: CaseResult) 
     Where the reference stands in for stored replicates, a loss has a second chance to pass by luck, so that this chance
     is made small; and where the reference's own build moved, too, the verdict is about the runner.
     """
-    bandwidth = asked.baseline.check.memory_bandwidth_bytes_per_s
+    bandwidth = asked.baseline.check.memory_bandwidth_bytes_per_s or measured_roofline(asked.record, result)
     parameters = asked.baseline.parameters(case)
     stored = asked.again(case.key) if reference.form == "paired" else None
     if stored is None or asked.beside is None:

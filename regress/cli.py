@@ -104,10 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_baseline(commands)
     _add_trend(commands)
+    _add_profile(commands)
     _add_drill(commands)
     _add_aa(commands)
     _add_site(commands)
     _add_toolchain(commands)
+    _add_doctor(commands)
     _add_evaluate(commands)
     return parser
 
@@ -196,6 +198,16 @@ def _add_trend(commands: _Commands[argparse.ArgumentParser]) -> None:
     _add_verdict(command)
 
 
+def _add_profile(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "profile", "profiling:profile", "time each kernel of a case, or compare two profiles")
+    _add_cases(command)
+    command.add_argument("--toolchain", metavar="NAME", help="toolchain to build with")
+    command.add_argument("--case", metavar="KEY", help="case to profile (default: the baseline's first)")
+    command.add_argument("--output", metavar="FILE", help="file to write the profile to")
+    command.add_argument("--diff", nargs=2, metavar=("OLD", "NEW"), help="compare two such files instead")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
 def _add_drill(commands: _Commands[argparse.ArgumentParser]) -> None:
     command = _command(commands, "drill", "proving:drill", "put faults in on purpose: prove that the gate can go red")
     _add_measuring(command)
@@ -251,14 +263,21 @@ def _add_toolchain(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _add_bundles(actions: _Commands[argparse.ArgumentParser]) -> None:
-    bundle = _command(actions, "bundle", "toolchains:bundle", "pack a toolchain's wheels for a machine without network")
-    bundle.add_argument("name", metavar="NAME")
+    bundle = _command(actions, "bundle", "toolchains:bundle", "pack toolchains' wheels for a machine without network")
+    bundle.add_argument("names", nargs="+", metavar="NAME")
     bundle.add_argument("--output", default=".", metavar="DIR", help="folder to write to (default: here)")
     bundle.add_argument("--python", metavar="X.Y", help="Python of that machine (default: this one's)")
     bundle.add_argument("--platform", metavar="TAG", help="its platform, such as aarch64-manylinux_2_28")
     bundle.add_argument("--split-size", metavar="SIZE", help="size of a part at most, such as 60M")
+    bundle.add_argument("--slim", action="store_true", help="about half the size, for minutes of packing")
     unbundle = _command(actions, "unbundle", "toolchains:unbundle", "install a bundle, without network")
     unbundle.add_argument("bundle", metavar="FILE", help="the bundle, or its first part")
+
+
+def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "doctor", "doctoring:doctor", "say what keeps this machine from being measured well")
+    command.add_argument("--baseline", metavar="FILE", help="baseline file (default: run.baseline of regress.toml)")
+    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_evaluate(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -293,8 +312,12 @@ def _add_evaluate(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _add_measuring(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--baseline", metavar="FILE", help="baseline file (default: run.baseline of regress.toml)")
+    _add_cases(command)
     command.add_argument("--history", metavar="DIR", help="folder of the records")
+
+
+def _add_cases(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--baseline", metavar="FILE", help="baseline file (default: run.baseline of regress.toml)")
     command.add_argument("--prompt", metavar="FILE", help="prompts to use, a JSON file as jetson-containers has them")
     command.add_argument("--new-tokens", type=_count, metavar="N", help="tokens to generate, instead of the case's")
     command.add_argument("--rebuild", action="store_true", help="build anew what is in the cache, too")

@@ -12,16 +12,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from regress.stats import SMALLEST_SD, f_quantile
+from regress.stats import SMALLEST_SD, f_quantile, vary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
-    from regress.stats import Evidence, Floats
-
-    Flags = NDArray[np.bool_]
+    from regress.stats import Evidence, Flags, Floats
 
 Form = Literal["two_sample", "one_sample", "paired"]
 """Stored replicates, a published value without replicates, or blocks measured side by side."""
@@ -120,7 +116,7 @@ def moments_of_runs(baseline: Evidence, candidate: Floats) -> Moments:
         error=error,
         degrees=degrees,
         stable=spread <= guard * np.maximum(baseline.pooled / baseline.degrees, SMALLEST_SD**2),
-        varied=np.ptp(candidate, axis=1) > 0,
+        varied=vary(candidate),
     )
 
 
@@ -177,7 +173,7 @@ def _of_differences(form: Form, differences: Floats, again: Callable[[int], Floa
             error=np.maximum(seen.std(axis=1, ddof=1), SMALLEST_SD) / math.sqrt(count),
             degrees=np.full(len(seen), count - 1.0),
             stable=np.ones(len(seen), bool),
-            varied=np.ptp(seen, axis=1) > 0,
+            varied=vary(seen),
         )
 
     checks, available = differences.shape

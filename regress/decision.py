@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from regress.comparison import Form, one_sample, paired, standard_error, two_sample
-from regress.record import Stored
 from regress.rule import LOOKS, REASONS, Decided, RuleReason, visible_change, walk
-from regress.stats import SMALLEST_SD, evidence
+from regress.stats import SMALLEST_SD, evidence, vary
+from regress.stored import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +97,7 @@ def against_runs(
     if len(baseline) < FEWEST_BASELINE_RUNS:
         return _refusal("two_sample", "too_few_baseline_runs", parameters, **counts)
     known = known_spread(sessions, higher_is_better=higher_is_better, prior=prior)
-    if min(baseline) == max(baseline):
+    if not vary(_logarithms(baseline, higher_is_better=higher_is_better)):
         return _refusal("two_sample", "no_variance", parameters, **counts)
     comparison = two_sample(known, _logarithms(candidate, higher_is_better=higher_is_better)[None])
     visible = visible_loss(known, parameters)

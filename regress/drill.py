@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from regress.baseline import Case
     from regress.fault import Found
     from regress.job import Job
-    from regress.record import CaseResult, Record, Replicate
+    from regress.record import CaseResult, Record
+    from regress.replicate import Replicate
     from regress.verdict import CheckReport, Verdict
 
 LOSSES = (0.02, 0.03, 0.05, 0.10)

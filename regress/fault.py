@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from regress.record import Stored
+from regress.stored import Stored
 from regress.verdict import Outcome  # noqa: TC001  # msgspec reads the annotations at run time
 
 Found = Literal["seen", "hidden", "tolerated", "green"]

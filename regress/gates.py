@@ -10,7 +10,7 @@ from regress.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from regress.record import BuildFacts
+    from regress.artifact import BuildFacts
     from regress.verdict import Outcome, Reason
 
 GATES: dict[str, float] = {"bits_per_param": 0.001, "planned_memory_bytes": 0.1, "model_lib_bytes": 0.25}

@@ -76,7 +76,7 @@ def load(path: Path) -> Record:
     Raises:
         HistoryError: It cannot be read, is truncated, or holds what a record cannot hold.
     """
-    return decode_record(_read(path), str(path))
+    return decode_record(read(path), str(path))
 
 
 def entries(root: Path, on_bad: Callable[[HistoryError], None]) -> list[Entry]:
@@ -103,7 +103,7 @@ def _report_of(record: Path) -> CheckReport | None:
     if not path.exists():
         return None
     try:
-        report = msgspec.json.decode(_read(path), type=CheckReport)
+        report = msgspec.json.decode(read(path), type=CheckReport)
     except msgspec.MsgspecError as error:
         raise HistoryError(f"{path}: {error}") from error
     if report.schema > REPORT_SCHEMA:
@@ -111,7 +111,12 @@ def _report_of(record: Path) -> CheckReport | None:
     return report
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """A file's content.
+
+    Raises:
+        HistoryError: It cannot be read.
+    """
     try:
         return path.read_bytes()
     except OSError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from regress import device, supervisor
+from regress.bench import Task
 from regress.recipe import Recipe, check_context, check_recipe, complete_flags
 from regress.record import Method, digest
 from regress.supervisor import Launch
@@ -78,7 +79,14 @@ class Job:
         Args:
             python: Version of the Python that runs them.
         """
-        return device.environment(supervisor.settings(os.environ, self.baseline.measure.environment), python)
+        extra = self.baseline.measure.environment
+        visible = supervisor.worker_environment(os.environ, extra).get(device.VISIBLE)
+        targets = [case.target for case in self.baseline.cases]
+        return device.environment(supervisor.settings(os.environ, extra), python, targets, visible)
+
+    def task_of(self, case: Case) -> Task:
+        """What a worker is asked to do with a case's artifact."""
+        return Task(workload=case.workload, measure=self.baseline.measure, prompts=self.prompts)
 
     @property
     def method(self) -> Method:

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
     from regress.decision import Decision
     from regress.metric import Metric
-    from regress.record import CaseResult, Toolchain
+    from regress.record import CaseResult, Record, Toolchain
     from regress.rule import Parameters
     from regress.verdict import Reason, Reference
 
 _READ_SHARE = 0.9
 """Of the parameters, what a decode step reads at least: all but the embedding table, of which it reads one row."""
+
+_COPY_MARGIN = 1.1
+"""Times the bandwidth of a copy, what reads alone move at most: a copy also turns the bus around to write."""
 
 
 def judge_speed(
@@ -47,6 +50,17 @@ def judge_speed(
         or _judge_metric(METRICS[name], reference, result, asked, identical=identical)
         for name, asked in parameters.items()
     ]
+
+
+def measured_roofline(record: Record, result: CaseResult) -> float | None:
+    """What the memory of a case's device moves at best, by what its session measured, in bytes/s.
+
+    `None` where nothing was measured, and for a processor: a small model is read from its caches, which are faster.
+    """
+    measured = record.memory_bandwidth_bytes_per_s
+    if measured is None or result.artifact is None or not result.artifact.target.startswith("cuda"):
+        return None
+    return measured * _COPY_MARGIN
 
 
 def same_build(reference: Reference, result: CaseResult, toolchain: Toolchain) -> bool:

@@ -46,5 +46,6 @@ METRICS: dict[str, Metric] = dict(
         _metric("bits_per_param", "Bits per parameter", "bit"),
         _metric("build_duration_s", "Build duration", "s"),
         _metric("energy_per_token_j", "Energy per token", "J"),
+        _metric("roofline_fraction", "Share of the memory roofline", "fraction", Direction.HIGHER),
     )
 )

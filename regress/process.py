@@ -10,13 +10,17 @@ import signal
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    Watch = Callable[[int], AbstractContextManager[object]]
+    """What is entered with a child's process id while it runs."""
 
 LONGEST_LINE_BYTES = 64 * 2**20
 """A longer line of output is passed on in pieces: a child that never ends its line must not fill memory."""
@@ -90,13 +94,14 @@ def run(
     )
 
 
-def stream(
+def stream(  # noqa: PLR0913  # all that a child is given
     argv: Sequence[str | Path],
     *,
     on_line: Callable[[bytes], None],
     log: Path,
     env: Mapping[str, str] | None = None,
     timeout_s: float | None = None,
+    watch: Watch = nullcontext,
 ) -> Exit:
     """How a command ended, after each line of its standard output was handed to `on_line` as it came.
 
@@ -106,6 +111,7 @@ def stream(
         log: File that receives standard error.
         env: The whole environment; this process's own where `None`.
         timeout_s: Seconds after which the command and all it started are killed; no limit where `None`.
+        watch: Entered with its process id, and left when its output ends: what the kernel counts of it is there still.
 
     Raises:
         OSError: The program cannot be started, or the log cannot be written.
@@ -114,8 +120,9 @@ def stream(
     with log.open("wb") as log_file:
         process = _start(argv, env=env, cwd=None, stderr=log_file)
         with _limited(process, timeout_s) as limit:
-            for line in _lines(process):
-                on_line(line)
+            with watch(process.pid):
+                for line in _lines(process):
+                    on_line(line)
             process.wait()
     return _exit(process, limit, started)
 

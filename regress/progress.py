@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
+    from regress.record import Failure
     from regress.supervisor import Progress
 
 
@@ -47,6 +48,10 @@ class Reporter:
             self._console.print(text, markup=False)
         else:
             say(text)
+
+    def broken(self, failure: Failure) -> None:
+        """Why the step before gave no result."""
+        self.note(f"  broken at {failure.stage} ({failure.how}): {failure.cause}")
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:

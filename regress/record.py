@@ -7,31 +7,23 @@ Every number in it is checked when it is read, so that a rate of zero or a NaN n
 from __future__ import annotations
 
 import hashlib
-import statistics
-from datetime import datetime  # msgspec reads the annotations at run time
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from regress.artifact import Artifact  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.errors import HistoryError, did_you_mean
 from regress.metric import METRICS
+from regress.replicate import Discarded, GuardReason, Replicate  # noqa: TC001  # as above
+from regress.stored import Bytes, Count, Instant, Positive, Stored
+from regress.stored import Sha256 as Sha256  # noqa: PLC0414  # bundles' manifests take it from here
 
-SCHEMA = 1
-"""Version of the record's shape; a reader refuses a newer one."""
+SCHEMA = 2
+"""Version of the record's shape; a reader refuses a newer one. Since 2: telemetry, discarded replicates, bandwidth."""
 
-Positive = Annotated[float, msgspec.Meta(gt=0, le=1e18)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Bytes = Annotated[int, msgspec.Meta(ge=0)]
-Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 ToolchainKind = Literal["venv", "current", "source"]
-Instant = Annotated[datetime, msgspec.Meta(tz=True)]
-"""A moment with its UTC offset."""
 Stage = Literal["toolchain", "build", "bench"]
-
-
-class Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is written to a file: immutable, and with no field that the schema does not name."""
 
 
 class Package(Stored, frozen=True):
@@ -83,6 +75,9 @@ class Environment(Stored, frozen=True):
         python: Minor version of the Python that drives the model, such as `3.11`: another one moves the same code.
         driver: Version of the accelerator's driver; `None` without one.
         settings: Environment variables that change the speed (thread counts, compiler modes) and are set.
+        power_mode: The power mode in force: of a Jetson `nvpmodel`'s name, of another GPU its power limit; `None`
+            where nothing tells.
+        mig: Whether the GPU is split into instances; `None` where it could not be.
     """
 
     fingerprint: Sha256
@@ -96,6 +91,8 @@ class Environment(Stored, frozen=True):
     python: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+\.[0-9]+\Z")]
     driver: str | None = None
     settings: dict[str, str] = {}
+    power_mode: str | None = None
+    mig: bool | None = None
 
 
 TokenCount = Annotated[int, msgspec.Meta(ge=1, le=2**24)]
@@ -112,108 +109,6 @@ class Workload(Stored, frozen=True):
     def key(self) -> str:
         """The workload as it stands at the end of a case's key, such as `p1024+128`."""
         return f"p{self.prompt_tokens}+{self.new_tokens}"
-
-
-class Model(Stored, frozen=True):
-    """Where weights came from.
-
-    Attributes:
-        source: `hf:REPO@REVISION` with the commit it resolved to, `synthetic:PRESET`, or `path:NAME` (the
-            folder's name alone).
-        name: Short name for keys and pages, such as `llama-2-7b`.
-        digest: SHA-256 over the configuration and the weights.
-    """
-
-    source: str
-    name: str
-    digest: Sha256
-
-
-class Kernel(Stored, frozen=True):
-    """One compiled function of a model library and the SHA-256 of its scheduled source."""
-
-    name: str
-    sha256: Sha256
-
-
-class BuildFacts(Stored, frozen=True):
-    """What is known of a build without running it; the fields are those of `Artifact`.
-
-    Attributes:
-        model_lib_bytes: Size of `lib.so`.
-        model_lib_sha256: Digest of `lib.so`.
-        param_bytes: Size of all parameters as stored.
-        bits_per_param: Bits that one parameter takes.
-        planned_memory_bytes: Temporary memory the compiler planned, per exported function.
-        kv_cache: Name of the exported function that makes the KV cache.
-        kernels: Name to SHA-256 of the scheduled source.
-        resolved_target: The whole target the compiler was given.
-    """
-
-    model_lib_bytes: Count
-    model_lib_sha256: Sha256
-    param_bytes: Count
-    bits_per_param: Positive
-    planned_memory_bytes: dict[str, Bytes]
-    kv_cache: str
-    kernels: dict[str, Sha256]
-    resolved_target: str
-
-
-class Artifact(Stored, frozen=True):
-    """What a build made, and of what: the manifest that lies beside the model library.
-
-    Attributes:
-        digest: The artifact's address: SHA-256 over toolchain, model, quantization, target, flags and builder.
-        toolchain: Fingerprint of the toolchain.
-        model: The weights.
-        quantization: As MLC names it, such as `q4f16_1`.
-        target: As the case names it, such as `llvm` or `cuda`.
-        resolved_target: The whole target the compiler was given.
-        flags: Build flags in force.
-        builder: SHA-256 of the builder's own source.
-        build_duration_s: Wall time of quantization and compilation, in seconds.
-        model_lib_bytes: Size of `lib.so`.
-        model_lib_sha256: Digest of `lib.so`.
-        param_bytes: Size of all parameters as stored.
-        param_count: Number of parameters before quantization.
-        bits_per_param: `8 * param_bytes / param_count`.
-        planned_memory_bytes: Temporary memory the compiler planned, per exported function.
-        kv_cache: Name of the exported function that makes the KV cache.
-        kernels: Compiled functions, sorted by name.
-    """
-
-    digest: Sha256
-    toolchain: Sha256
-    model: Model
-    quantization: str
-    target: str
-    resolved_target: str
-    flags: dict[str, str]
-    builder: Sha256
-    build_duration_s: Positive
-    model_lib_bytes: Count
-    model_lib_sha256: Sha256
-    param_bytes: Count
-    param_count: Count
-    bits_per_param: Positive
-    planned_memory_bytes: dict[str, Bytes]
-    kv_cache: str
-    kernels: tuple[Kernel, ...]
-
-    @property
-    def facts(self) -> BuildFacts:
-        """What the deterministic gates compare."""
-        return BuildFacts(
-            model_lib_bytes=self.model_lib_bytes,
-            model_lib_sha256=self.model_lib_sha256,
-            param_bytes=self.param_bytes,
-            bits_per_param=self.bits_per_param,
-            planned_memory_bytes=self.planned_memory_bytes,
-            kv_cache=self.kv_cache,
-            kernels={kernel.name: kernel.sha256 for kernel in self.kernels},
-            resolved_target=self.resolved_target,
-        )
 
 
 class Failure(Stored, frozen=True):
@@ -239,33 +134,24 @@ class Failure(Stored, frozen=True):
         return self.stage == "bench"
 
 
-class Replicate(Stored, frozen=True):
-    """One fresh process that loaded the artifact, warmed up and measured.
-
-    Attributes:
-        started_at: When it started, with its UTC offset.
-        samples: Metric name to the value of each timed repeat, in order.
-        token_ids: The greedy tokens it generated.
-        logits_sha256: Digest of the logits of the prefill and of each decode step (little-endian float32).
-    """
-
-    started_at: Instant
-    samples: dict[str, Annotated[tuple[Positive, ...], msgspec.Meta(min_length=1)]]
-    token_ids: tuple[int, ...]
-    logits_sha256: Sha256
-
-    def value(self, metric: str) -> float | None:
-        """The median of the metric's timed repeats: the unit of statistics; `None` where it was not measured."""
-        samples = self.samples.get(metric)
-        return statistics.median(samples) if samples else None
-
-
 CaseKey = Annotated[str, msgspec.Meta(pattern=r"^[\w.-]+/[\w.-]+/[\w.-]+/p[0-9]+\+[0-9]+\Z")]
 """`<model>/<quantization>/<target>/p<prompt tokens>+<new tokens>`."""
 
 
 class CaseResult(Stored, frozen=True):
-    """What one case of the run gave: an artifact and replicates, or the failure that stands in their place."""
+    """What one case of the run gave: an artifact and replicates, or the failure that stands in their place.
+
+    Attributes:
+        key: The case's key.
+        workload: What was asked of the model.
+        harness: What drove it.
+        artifact: What was measured; `None` where it does not build.
+        replicates: What was measured, in order.
+        failure: Why there is nothing.
+        discarded: Replicates that were not kept, in order.
+        gave_up: Why no more replicates were taken, after as many in a row were not kept as may be; `None` where
+            it was not so.
+    """
 
     key: CaseKey
     workload: Workload
@@ -273,6 +159,8 @@ class CaseResult(Stored, frozen=True):
     artifact: Artifact | None = None
     replicates: tuple[Replicate, ...] = ()
     failure: Failure | None = None
+    discarded: tuple[Discarded, ...] = ()
+    gave_up: GuardReason | None = None
 
     def values(self, metric: str) -> list[float]:
         """The metric's value in each replicate, in order of measurement; empty where it was not measured."""
@@ -310,6 +198,8 @@ class Record(Stored, frozen=True):
         environment: On what.
         method: How.
         cases: The results, in the baseline's order.
+        memory_bandwidth_bytes_per_s: What a copy in the GPU's memory moved, bytes read and written; `None` where it was
+            not measured.
     """
 
     schema: Annotated[int, msgspec.Meta(ge=1)]
@@ -322,6 +212,7 @@ class Record(Stored, frozen=True):
     environment: Environment
     method: Method
     cases: tuple[CaseResult, ...]
+    memory_bandwidth_bytes_per_s: Positive | None = None
 
     def case(self, key: str) -> CaseResult | None:
         """The result of that case; `None` where the run did not have it."""
@@ -368,6 +259,8 @@ def _contradiction(record: Record) -> str | None:
             return f"{where}.key: '{case.key}' contradicts the workload {case.workload.key}"
         if case.failure and case.replicates:
             return f"{where}: has both a failure and replicates"
+        if case.gave_up and not case.discarded:
+            return f"{where}: gave up, and nothing was discarded"
         for replicate in case.replicates:
             unknown = sorted(set(replicate.samples) - set(METRICS))
             if unknown:

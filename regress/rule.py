@@ -20,8 +20,8 @@ from regress.stats import t_quantile, t_tail
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from regress.comparison import Comparison, Flags, Form, Moments
-    from regress.stats import Floats
+    from regress.comparison import Comparison, Form, Moments
+    from regress.stats import Flags, Floats
 
 LOOKS = (3, 5, 8, 12)
 """Candidate replicates after which the rule may stop."""

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
 
 SMALLEST_SD = 0.001
 """Standard deviation below which none is believed: 0.1 %."""
+_SAME = 1e-12
+"""Range of logarithms within which values are one and the same value: some thousand roundings of a double, and less
+than a nanosecond of a quarter of an hour. Another unit, or a sum in another order, moves values by as much."""
 _RUNS_FOR_CORRELATION = 20
 _LARGEST_CORRELATION = 0.8
 _MOST_PRIOR_DEGREES = 10
@@ -108,6 +112,12 @@ def evidence(values: Floats, sessions: Sequence[int], prior: Prior | None = None
         degrees=degrees,
         pooled=squares,
     )
+
+
+def vary(values: Floats) -> Flags:
+    """Whether values differ by more than their rounding, along the last axis: equal ones were not measured apart."""
+    varied: Flags = np.ptp(values, axis=-1) > _SAME
+    return varied
 
 
 def _components(values: Floats, sessions: NDArray[np.int_]) -> tuple[Floats, Floats]:

@@ -7,6 +7,7 @@ its signal and its log; none of them stops `regress`.
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from regress.redact import publishable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from regress.process import Exit
+    from regress.process import Exit, Watch
 
 PROTOCOL = 1
 """Version of the worker protocol spoken here; `regress.worker.protocol` is its other end."""
@@ -67,7 +68,9 @@ def worker_environment(env: Mapping[str, str], extra: Mapping[str, str]) -> dict
         extra: Variables to set besides.
     """
     kept = {name: value for name, value in env.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
-    return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1", **extra}
+    # CUDA's first device is then NVML's first, too, and not the fastest one.
+    ours = {"PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    return {**kept, **ours, **extra}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +82,14 @@ class Launch:
         env: Their whole environment.
         timeout_s: Seconds after which one is killed.
         on_progress: Called with each progress event.
+        watch: Entered with a worker's process id while it runs.
     """
 
     python: Path
     env: Mapping[str, str]
     timeout_s: float
     on_progress: Callable[[Progress], None]
+    watch: Watch = nullcontext
 
 
 def settings(env: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
@@ -111,7 +116,9 @@ def run_worker(
     listener = _Listener(launch.on_progress)
     argv: list[str | Path] = [launch.python, WORKERS, worker, request_file]
     try:
-        end = process.stream(argv, on_line=listener.hear, log=log, env=launch.env, timeout_s=launch.timeout_s)
+        end = process.stream(
+            argv, on_line=listener.hear, log=log, env=launch.env, timeout_s=launch.timeout_s, watch=launch.watch
+        )
     except _Nonsense as nonsense:
         excerpt = _excerpt(log.read_text(errors="replace"))
         return Failure(stage=stage, cause=f"the worker printed {nonsense}", how="killed for it", log=excerpt)
@@ -209,5 +216,10 @@ def _excerpt(log: str) -> str:
 
 
 def worker_digest(*workers: str) -> str:
-    """SHA-256 over the source of those worker modules: another source is another builder, or another harness."""
-    return digest({name: (WORKERS / f"{name}.py").read_text(encoding="utf-8") for name in sorted(workers)})
+    """SHA-256 over the source of those worker modules: another source is another builder, or another harness.
+
+    Args:
+        workers: Modules by name; other sources by their path in the workers' folder, such as `cuda/rope.cu`.
+    """
+    files = {name: WORKERS / (name if "." in name else f"{name}.py") for name in sorted(workers)}
+    return digest({name: file.read_text(encoding="utf-8") for name, file in files.items()})

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 
 from regress import errors
+from regress.artifact import BuildFacts  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.decision import Decision, DecisionReason
-from regress.record import BuildFacts, Failure, Sha256, Stored
+from regress.record import Failure  # noqa: TC001  # as above
+from regress.replicate import GuardReason
 from regress.stats import Prior  # noqa: TC001  # msgspec reads the annotations at run time
+from regress.stored import Sha256, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +42,8 @@ Reason = Literal[
     "runner_drifted",
     "clock_went_back",
     "duplicate_runs",
+    # of the device, while it was measured on
+    GuardReason,
     # of what there is nothing to measure or compare of
     "does_not_build",
     "does_not_run",

@@ -9,23 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from regress.artifact import Artifact, Model
 from regress.baseline import references_of
 from regress.metric import METRICS, Direction
+from regress.profile import SCHEMA as PROFILE_SCHEMA
+from regress.profile import KernelTime, PhaseTimes, Profile
 from regress.recipe import FLAGS
-from regress.record import (
-    SCHEMA,
-    Artifact,
-    CaseResult,
-    Environment,
-    Failure,
-    Method,
-    Model,
-    Package,
-    Record,
-    Replicate,
-    Toolchain,
-    Workload,
-)
+from regress.record import SCHEMA, CaseResult, Environment, Failure, Method, Package, Record, Toolchain, Workload
+from regress.replicate import Replicate
 from regress.verdict import SCHEMA as REPORT_SCHEMA
 from regress.verdict import CheckReport, Reference, Verdict, broken, missing, spread
 
@@ -274,3 +265,36 @@ def make_report(
         reference_record=reference.id if against == "measured" else None,
         verdicts=tuple(verdicts),
     )
+
+
+def make_times(kernels: Mapping[str, float], *, plain_s: float = 100e-6, instrumented_s: float = 200e-6) -> PhaseTimes:
+    """A phase of four calls each of kernels that take so long, in seconds."""
+    total_s = sum(kernels.values())
+    rows = [
+        KernelTime(kernel=name, calls=4, time_s=time_s, share=time_s / total_s if total_s else 0.0)
+        for name, time_s in sorted(kernels.items(), key=lambda item: -item[1])
+    ]
+    return PhaseTimes(plain_s=plain_s, instrumented_s=instrumented_s, kernels=tuple(rows))
+
+
+def make_profile(**changes: Any) -> Profile:
+    """A profile of two kernels."""
+    times = {"matmul": 40e-6, "norm": 10e-6}
+    profile = Profile(
+        schema=PROFILE_SCHEMA,
+        profiled_at=NOON,
+        regress="0.1.0",
+        harness=sha("profile worker"),
+        case=CASE,
+        runner="bench",
+        toolchain=make_toolchain(),
+        environment=make_environment(),
+        method=Method(warmups=1, repeats=3, seed=0),
+        steps=16,
+        artifact=sha("artifact"),
+        flags=dict(FLAGS),
+        sources={name: sha(name) for name in times},
+        prefill=make_times(times),
+        decode=make_times(times),
+    )
+    return msgspec.structs.replace(profile, **changes)

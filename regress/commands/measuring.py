@@ -108,7 +108,7 @@ def bench(args: argparse.Namespace) -> int:
         sys.stdout.write(encode(records[0]).decode())
     else:
         sys.stdout.write(f"{paths[0]}\n{averages_text(records[0])}")
-    return _failure_code(records[0])
+    return failure_code(records[0])
 
 
 def build(args: argparse.Namespace) -> int:
@@ -131,8 +131,8 @@ def build(args: argparse.Namespace) -> int:
         sys.stdout.write(encode(record).decode())
     else:
         sys.stdout.write(_artifacts_text(record, workspace))
-    _print_failures(record, failures)
-    return _failure_code(record)
+    print_failures(record, failures)
+    return failure_code(record)
 
 
 def _judge_and_save(job: Job, plan: Plan) -> tuple[list[Record], CheckReport]:
@@ -188,6 +188,21 @@ def _adjusted(baseline: Baseline, args: argparse.Namespace, prompt_tokens: int |
     return msgspec.structs.replace(baseline, cases=tuple(cases.values()))
 
 
+def only_case(baseline: Baseline, key: str | None) -> Baseline:
+    """The baseline with one case alone: that of the key, or its first one where `None`.
+
+    Raises:
+        UsageError: It has no such case.
+    """
+    import msgspec  # noqa: PLC0415
+
+    cases = {case.key: case for case in baseline.cases}
+    key = key or next(iter(cases))
+    if key not in cases:
+        raise UsageError(f"--case: no case '{key}'{errors.did_you_mean(key, cases)}", hint=f"known: {', '.join(cases)}")
+    return msgspec.structs.replace(baseline, cases=(cases[key],))
+
+
 def _prompts(args: argparse.Namespace) -> tuple[tuple[int, ...], ...] | None:
     if args.prompt is None:
         return None
@@ -230,10 +245,10 @@ def _python_of(job: Job, name: str) -> str:
 
 def _print_report(report: CheckReport, record: Record, *, as_json: bool) -> None:
     sys.stdout.write(report_json(report) if as_json else report_text(report, record))
-    _print_failures(record, [(verdict.case, verdict.failure) for verdict in report.verdicts if verdict.failure])
+    print_failures(record, [(verdict.case, verdict.failure) for verdict in report.verdicts if verdict.failure])
 
 
-def _print_failures(record: Record, failures: Sequence[tuple[str, Failure]]) -> None:
+def print_failures(record: Record, failures: Sequence[tuple[str, Failure]]) -> None:
     """Each different failure once, on standard error, with all cases it befell."""
     cases: dict[str, list[str]] = {}
     for case, failure in failures:
@@ -279,9 +294,9 @@ def _artifacts_text(record: Record, workspace: Workspace) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _failure_code(record: Record) -> int:
-    """Exit code of a record without verdict: the stage of its first failure."""
+def failure_code(record: Record) -> int:
+    """Exit code of a record without verdict: the stage of its first failure, or that not all could be measured."""
     for case in record.cases:
         if case.failure:
             return errors.EXIT_BENCH if case.failure.was_built else errors.EXIT_BUILD
-    return errors.EXIT_PASS
+    return errors.EXIT_INCONCLUSIVE if any(case.gave_up for case in record.cases) else errors.EXIT_PASS

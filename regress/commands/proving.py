@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from regress import errors, history, process
 from regress.calibration import calibration
-from regress.commands.measuring import job_of
+from regress.commands.measuring import job_of, only_case
 from regress.drill import drill as put_faults_in
-from regress.errors import UsageError
 from regress.progress import Reporter, say
 from regress.record import encode
 from regress.report.proof import calibration_text, faults_json, faults_text
@@ -44,11 +43,8 @@ def _drilled(baseline: Baseline, args: argparse.Namespace) -> Baseline:
     """The baseline with the one case to drill, and the tolerance of the command line."""
     import msgspec  # noqa: PLC0415
 
-    cases = {case.key: case for case in baseline.cases}
-    key = args.case or next(iter(cases))
-    if key not in cases:
-        raise UsageError(f"drill: no case '{key}'{errors.did_you_mean(key, cases)}", hint=f"known: {', '.join(cases)}")
-    case, tolerance = cases[key], dict(baseline.tolerance)
+    baseline = only_case(baseline, args.case)
+    case, tolerance = baseline.cases[0], dict(baseline.tolerance)
     if args.tolerance is not None:
         tolerance = dict.fromkeys({**baseline.tolerances(case)}, args.tolerance)
         case = msgspec.structs.replace(case, tolerance={})

@@ -1,24 +1,57 @@
-"""The machine a run is measured on: what it is, as far as that decides the speed."""
+"""The machine a run is measured on: what it is, as far as that decides the speed, and who can be asked how it fares."""
 
 from __future__ import annotations
 
 import platform
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from regress.device import cpu
+from regress.device import cpu, jetson, nvidia
+from regress.device.monitor import Monitor
+from regress.device.nvml import Absent
 from regress.record import Environment, digest
+from regress.telemetry import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping
+
+    from regress.device.jetson import Board
+    from regress.device.monitor import Sensor
+    from regress.device.nvidia import Identity
+    from regress.telemetry import DeviceKind
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
-def environment(settings: Mapping[str, str], python: str) -> Environment:
+def on_gpu(target: str) -> bool:
+    """Whether what is built for that target runs on a GPU, and not on the processor."""
+    return target.startswith("cuda")
+
+
+def gpu_here(visible: str | None = None) -> Identity | Board | Absent:
+    """The GPU that a CUDA target runs on, or why there is none.
+
+    Args:
+        visible: `CUDA_VISIBLE_DEVICES` of the workers; `None` where it is not set.
+    """
+    return jetson.board() or nvidia.identity(visible)
+
+
+def environment(
+    settings: Mapping[str, str],
+    python: str,
+    targets: Collection[str] = (),
+    visible: str | None = None,
+) -> Environment:
     """This machine, as a record describes it.
 
     Args:
         settings: Environment variables that the workers get and that may change their speed; they belong to the
             machine's fingerprint.
         python: Version of the toolchain's Python, such as `3.11.7`.
+        targets: What is measured is built for these; the GPU counts where one of them runs on it.
+        visible: `CUDA_VISIBLE_DEVICES` of the workers; `None` where it is not set.
     """
     name = cpu.model_name()
     decisive: dict[str, object] = {
@@ -30,6 +63,8 @@ def environment(settings: Mapping[str, str], python: str) -> Environment:
         "driver": None,
         "settings": dict(settings),
     }
+    if any(on_gpu(target) for target in targets):
+        decisive.update(_decisive(gpu_here(visible)))
     memory_bytes = cpu.memory_bytes()
     # What an operating system reports varies by some MiB from boot to boot: two significant figures stay.
     fingerprint = digest({**decisive, "memory": f"{memory_bytes:.1e}"})
@@ -40,6 +75,55 @@ def environment(settings: Mapping[str, str], python: str) -> Environment:
         memory_bytes=memory_bytes,
         **decisive,  # type: ignore[arg-type]
     )
+
+
+def _decisive(gpu: Identity | Board | Absent) -> dict[str, object]:
+    """What of a GPU decides the speed; without what is not known, so that a processor's fingerprint stays as it was."""
+    if isinstance(gpu, Absent):
+        return {}
+    if isinstance(gpu, nvidia.Identity):
+        facts = {"device": gpu.name, "driver": gpu.driver, "power_mode": gpu.power_mode, "mig": gpu.mig}
+    else:
+        facts = {"device": gpu.model, "driver": gpu.release, "power_mode": gpu.power_mode}
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+@contextmanager
+def monitor(target: str, visible: str | None = None) -> Iterator[Monitor]:
+    """Someone to watch the device that a target runs on.
+
+    Args:
+        target: As a case names it.
+        visible: `CUDA_VISIBLE_DEVICES` of the worker; `None` where it is not set.
+    """
+    sensor = _sensor(target, visible)
+    try:
+        yield Monitor(sensor)
+    finally:
+        sensor.close()
+
+
+def _sensor(target: str, visible: str | None) -> Sensor:
+    if not on_gpu(target):
+        return cpu.Processor()
+    if jetson.board() is not None:
+        return jetson.Jetson()
+    gpu = nvidia.open_gpu(visible)
+    return Blind("nvidia", gpu.reason) if isinstance(gpu, Absent) else gpu
+
+
+class Blind:
+    """A device that cannot be read, and why: what is measured on it is measured all the same."""
+
+    def __init__(self, kind: DeviceKind, reason: str) -> None:
+        self.kind, self._reason = kind, reason
+
+    def read(self, worker: int | None = None) -> Reading:  # noqa: ARG002  # there is nothing to tell apart
+        """A reading with nothing in it."""
+        return Reading(at_ns=time.monotonic_ns(), unreadable={"device": self._reason})
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def _system() -> str:

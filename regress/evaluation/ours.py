@@ -15,10 +15,9 @@ from regress.stats import evidence
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from regress.comparison import Flags
     from regress.evaluation.protocol import Checks
     from regress.rule import Walk
-    from regress.stats import Evidence, Floats
+    from regress.stats import Evidence, Flags, Floats
 
 LONGEST_BASELINE = 20
 """Stored replicates that the rule is given at most: with so many it estimates their correlation."""

@@ -19,9 +19,8 @@ from regress.stats import t_quantile, t_tail
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from regress.comparison import Flags
     from regress.evaluation.protocol import Checks
-    from regress.stats import Floats
+    from regress.stats import Flags, Floats
 
 _FENCE_DELTAS = 30
 _FENCE_REACH = 3.0

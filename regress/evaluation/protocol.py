@@ -19,9 +19,8 @@ from regress.rule import LOOKS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from regress.comparison import Flags
     from regress.evaluation.series import Series
-    from regress.stats import Floats
+    from regress.stats import Flags, Floats
 
 FEWEST_RUNS = 10
 """Runs without which a series is not split."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from regress.comparison import Flags
+    from regress.stats import Flags
 
 _CONFIDENCE = 0.95
 

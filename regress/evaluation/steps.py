@@ -13,8 +13,7 @@ from regress.stats import t_tail
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from regress.comparison import Flags
-    from regress.stats import Floats
+    from regress.stats import Flags, Floats
 
     Indices = NDArray[np.intp]
 

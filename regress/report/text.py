@@ -6,6 +6,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from regress.metric import METRICS
+from regress.report.telemetry import telemetry_line
 
 if TYPE_CHECKING:
     from regress.record import CaseResult, Failure, Record
@@ -29,7 +30,7 @@ def report_text(report: CheckReport, record: Record) -> str:
     for case in dict.fromkeys(verdict.case for verdict in report.verdicts):
         lines.append(case)
         lines += [_verdict_line(verdict) for verdict in report.verdicts if verdict.case == case]
-    lines += ["", f"verdict: {report.outcome}"]
+    lines += ["", f"verdict: {report.outcome}", *_which_kernel(report)]
     averages = averages_text(record)
     return "\n".join(lines) + "\n" + (f"\n{averages}" if averages else "")
 
@@ -47,6 +48,22 @@ def _spread(spread: Spread) -> str:
     return f"{spread.median:,.1f} ±{spread.relative_range / 2:.1%} (n={len(spread.values)})"
 
 
+def _which_kernel(report: CheckReport) -> list[str]:
+    """How to find the kernel behind a rate that was lost; empty where none was."""
+    slower = [verdict.case for verdict in report.verdicts if verdict.outcome == "regressed" and verdict.metric]
+    if not slower:
+        return []
+    command = f"regress profile --case {slower[0]} --toolchain"
+    if report.toolchain == report.reference_toolchain:
+        return [f"hint: {command} {report.toolchain} times each kernel; --diff compares two such profiles"]
+    return [
+        "hint: which kernel got slower:",
+        f"  {command} {report.reference_toolchain} --output old.json",
+        f"  {command} {report.toolchain} --output new.json",
+        "  regress profile --diff old.json new.json",
+    ]
+
+
 def failure_hint(failure: Failure) -> str | None:
     """What helps against packages of different days; `None` where the cause is another."""
     mismatched = "undefined symbol" in failure.cause or failure.signal == "SIGSEGV"
@@ -54,8 +71,11 @@ def failure_hint(failure: Failure) -> str | None:
 
 
 def averages_text(record: Record) -> str:
-    """Two lines per measured case, in the words of jetson-containers' benchmark; empty where nothing was measured."""
-    return "".join(_averages(case) for case in record.cases if case.replicates)
+    """Two lines per measured case, in the words of jetson-containers' benchmark; empty where nothing was measured.
+
+    A third line says how the device fared, where it tells; it stands alone for a case of which nothing could be kept.
+    """
+    return "".join(_averages(case) + telemetry_line(case) for case in record.cases)
 
 
 def _averages(case: CaseResult) -> str:

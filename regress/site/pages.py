@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from regress.guard import remark, surrender
 from regress.site import units
 from regress.verdict import Outcome, spread
 
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from regress.record import Artifact, CaseResult, Failure, Package, Record, Workload
+    from regress.artifact import Artifact
+    from regress.record import CaseResult, Failure, Package, Record, Workload
     from regress.verdict import CheckReport, Spread, Verdict
 
 PREFILL = "prefill_tokens_per_s"
 DECODE = "decode_tokens_per_s"
 PEAK_MEMORY = "peak_memory_bytes"
+ENERGY = "energy_per_token_j"
+ROOFLINE = "roofline_fraction"
 
 MAIN_PACKAGES = ("mlc-llm", "mlc-ai", "apache-tvm", "tvm", "apache-tvm-ffi")
 """Packages named beside a toolchain, by the start of their names: nightlies carry suffixes such as `-cu128`."""
@@ -107,6 +111,23 @@ class Row:
     def peak_memory(self) -> Spread | None:
         """Peak memory in bytes, over the replicates."""
         return self.values(PEAK_MEMORY)
+
+    @property
+    def energy(self) -> Spread | None:
+        """Energy per token in joules, over the replicates."""
+        return self.values(ENERGY)
+
+    @property
+    def roofline(self) -> Spread | None:
+        """Share of the memory's bandwidth that reading the parameters takes, over the replicates."""
+        return self.values(ROOFLINE)
+
+    @property
+    def discarded(self) -> str:
+        """How many replicates were not kept, and why; empty where all were."""
+        if self.result is None:
+            return ""
+        return surrender(self.result) if self.result.gave_up else remark(self.result)
 
     def values(self, metric: str) -> Spread | None:
         """The metric over the replicates; `None` where it was not measured."""

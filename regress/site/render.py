@@ -84,6 +84,7 @@ def _url(record: Record) -> str:
 
 
 _FILTERS = {
+    "energy": units.energy,
     "rate": units.rate,
     "percent": units.percent,
     "change": units.change,

@@ -15,6 +15,11 @@ def rate(value: float) -> str:
     return f"{value:,.{decimals}f}"
 
 
+def energy(value: float) -> str:
+    """Energy of a token with three significant digits, such as `0.512 J per token`."""
+    return f"{value:.3g} J per token"
+
+
 def percent(fraction: float) -> str:
     """A fraction as percent, such as `5%` for 0.05 or `12.3%` for 0.1234."""
     return f"{round(fraction * 100, 1):g}%"

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from regress import record
+from regress import stored as storage
 from regress.errors import ToolchainError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ SCHEMA = 1
 NO_SPACE_HINT = "make room there, or name another cache folder with REGRESS_HOME"
 
 
-class Stored(record.Stored, frozen=True):
+class Stored(storage.Stored, frozen=True):
     """`toolchain.json`.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from regress import errors
-from regress.record import Instant, Stored
+from regress.stored import Instant, Stored
 
 SCHEMA = 1
 

@@ -10,6 +10,7 @@ what is computed does not depend on them. The clock is monotonic.
 from __future__ import annotations
 
 import hashlib
+import re
 import resource
 import sys
 import time
@@ -40,15 +41,27 @@ class Answer(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """One timed pass.
+    """One timed pass, on the monotonic clock that every process of a system shares, in ns.
 
     Attributes:
-        prefill_s: From the prompt's ids on the device to its logits, in seconds.
-        decode_s: All decode steps, in seconds.
+        began_ns: The prompt's ids are on the device.
+        prefilled_ns: Its logits are there.
+        ended_ns: The logits of the last decode step are there.
     """
 
-    prefill_s: float
-    decode_s: float
+    began_ns: int
+    prefilled_ns: int
+    ended_ns: int
+
+    @property
+    def prefill_s(self) -> float:
+        """The prompt, in seconds."""
+        return (self.prefilled_ns - self.began_ns) / 1e9
+
+    @property
+    def decode_s(self) -> float:
+        """All decode steps, in seconds."""
+        return (self.ended_ns - self.prefilled_ns) / 1e9
 
 
 def main(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
@@ -60,7 +73,8 @@ def main(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
         channel: For progress.
 
     Returns:
-        `samples` (metric to one value per repeat), `token_ids` and `logits_sha256` of the first prompt.
+        `samples` (metric to one value per repeat), `token_ids` and `logits_sha256` of the first prompt, `passes` (when
+        each timed pass began, when its prompt was done and when it ended) and `read_bytes` (of parameters, per token).
     """
     prompt_tokens, new_tokens = request["prompt_tokens"], request["new_tokens"]
     channel.progress("load")
@@ -76,12 +90,11 @@ def main(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
         channel.progress("repeat", index, request["repeats"])
         timings.append(timed_pass(model, model.chunks(prompts[index]), steps))
     return {
-        "samples": {
-            **_samples(timings, prompt_tokens, new_tokens),
-            "peak_memory_bytes": [_peak_memory_bytes()],
-        },
+        "samples": {**_samples(timings, prompt_tokens, new_tokens), **_memory(request["device"])},
         "token_ids": answer.token_ids,
         "logits_sha256": answer.logits_sha256,
+        "passes": [list(timing) for timing in timings],
+        "read_bytes": read_bytes(model.metadata["params"]),
     }
 
 
@@ -89,6 +102,25 @@ def vocab_size(model: VmModel) -> int:
     """Rows of the embedding, from the model's own metadata."""
     embedding = next(param for param in model.metadata["params"] if "embed_tokens" in param["name"])
     return int(embedding["shape"][0])
+
+
+def read_bytes(params: Sequence[dict[str, Any]]) -> int:
+    """Bytes of parameters that a decode step reads.
+
+    All but the embedding table, of which it reads one row; and that one, too, where it is the output layer as well.
+
+    Args:
+        params: As the model's metadata lists them: name, shape and dtype of each.
+    """
+    tied = not any("lm_head" in param["name"] for param in params)
+    return sum(_bytes_of(param) for param in params if tied or "embed_tokens" not in param["name"])
+
+
+def _bytes_of(param: dict[str, Any]) -> int:
+    bits = re.search(r"\d+", param["dtype"])
+    if bits is None:
+        raise ValueError(f"{param['name']}: no size in its dtype '{param['dtype']}'")
+    return int(np.prod(param["shape"], dtype=np.int64)) * int(bits.group()) // 8
 
 
 class Prompts:
@@ -139,7 +171,7 @@ def timed_pass(model: VmModel, prompt: Sequence[Tokens], steps: Sequence[Tokens]
     prefilled = time.perf_counter_ns()
     model.decode_all(steps)
     ended = time.perf_counter_ns()
-    return Timing((prefilled - started) / 1e9, (ended - prefilled) / 1e9)
+    return Timing(started, prefilled, ended)
 
 
 def _choose(logits: Any, token_ids: list[int], digest: Any) -> int:  # noqa: ANN401
@@ -165,7 +197,12 @@ def _samples(timings: Sequence[Timing], prompt_tokens: int, new_tokens: int) -> 
     }
 
 
-def _peak_memory_bytes() -> int:
-    """The largest resident size of this process; the kernel counts in KiB, macOS in bytes."""
+def _memory(device: str) -> dict[str, list[int]]:
+    """The largest resident size of this process; the kernel counts in KiB, macOS in bytes.
+
+    Where a GPU computes, the memory that counts is its own: the orchestrator asks the driver for it.
+    """
+    if device != "cpu":
+        return {}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return {"peak_memory_bytes": [peak if sys.platform == "darwin" else peak * 1024]}

@@ -364,6 +364,14 @@ def test_a_parameter_that_the_library_wants_and_the_shards_lack_is_named(worksho
     assert failure.cause == "RuntimeError: tensor-cache.json: parameter 'model.norm.weight' is missing"
 
 
+def test_the_bandwidth_of_a_memory_is_what_copies_of_it_move(workshop: Workshop) -> None:
+    """Of the processor's here, whatever it is: above a GB/s, and below what any memory moves."""
+    request = {"device": "cpu", "bytes": 2**24, "copies": 2, "repeats": 3}
+    result = workshop.run("bandwidth_vm", request, workshop.toolchain(), stage="bench")
+    assert isinstance(result, dict)
+    assert 1e9 < result["bytes_per_s"] < 1e13
+
+
 @pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="there is a GPU here")
 def test_a_device_that_is_not_there_is_a_failure(workshop: Workshop, artifact: Artifact) -> None:
     failure = failed(workshop.bench(artifact, device="cuda"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from regress.rule import Parameters
@@ -36,7 +36,6 @@ def series(seed: int, sd: float, loss: float = 0.0, runs: int = 60) -> Floats:
     return values
 
 
-@settings(deadline=None)  # the first example loads scipy
 @given(SEED, SD, LOSS, st.floats(1e-4, 0.2))
 def test_more_loss_never_looks_like_less(seed: int, sd: float, loss: float, more: float) -> None:
     """Whatever the window, the cumulative sum and the test say of a loss, they say of a larger one."""
@@ -128,7 +127,6 @@ def test_the_bars(kind: str, sd: float) -> None:
     assert seen >= 0.7
 
 
-@settings(deadline=None)
 @given(SEED)
 def test_an_unchanged_series_does_not_block(seed: int) -> None:
     """At a tolerance of four standard deviations no run of a dozen series is beyond it."""

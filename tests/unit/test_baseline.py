@@ -12,6 +12,7 @@ from factories import make_environment, sha
 
 from regress.baseline import parse_baseline
 from regress.errors import ConfigError
+from regress.guard import Required
 from regress.record import Method, digest
 
 
@@ -147,6 +148,9 @@ values = { decode_tokens_per_s = 46.9 }
         ),
         ("[check]\nbudget = 2\n", "check.budget: Expected `int` >= 3"),
         ("[check]\nbudgets = 8\n", "check.budgets: unknown key; did you mean 'budget'"),
+        ("[device]\npowermode = 'MAXN'\n", "device.powermode: unknown key; did you mean 'power_mode'"),
+        ("[device]\nmin_sm_clock_mhz = 0\n", "device.min_sm_clock_mhz: Expected `float` > 0.0"),
+        ("[measure]\nretries = -1\n", "measure.retries: Expected `int` >= 0"),
         ("[gates]\nbits = 0.1\n", "gates.bits: unknown gate; did you mean 'bits_per_param'"),
         (
             '[[epochs]]\nsince = 2026-10-03T12:00:00Z\nreason = "x"\ncases = ["othr"]\n',
@@ -212,3 +216,12 @@ def test_all_verdicts_of_a_run_share_the_chance_of_a_false_alarm() -> None:
         "decode_tokens_per_s": (0.05, 12, 3),
         "prefill_tokens_per_s": (0.15, 12, 3),
     }
+
+
+def test_a_device_is_required_to_be_in_a_state() -> None:
+    """Nothing is, where the file does not say so; how often a replicate is taken again has a default."""
+    plain = parse_baseline(TEXT, "b.toml")
+    assert plain.device == Required()
+    assert (plain.measure.retries, plain.measure.cooldown_s) == (2, 10.0)
+    text = TEXT + '\n[device]\npower_mode = "MAXN"\nmin_sm_clock_mhz = 1300.5\n'
+    assert parse_baseline(text, "b.toml").device == Required(power_mode="MAXN", min_sm_clock_mhz=1300.5)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 import pytest
 from factories import sha
 
 from regress import bench
+from regress.device.monitor import Monitor
 from regress.errors import ConfigError
-from regress.record import Failure, Replicate
+from regress.record import Failure
+from regress.replicate import Replicate
+from regress.telemetry import Reading
+
+if TYPE_CHECKING:
+    from regress.telemetry import DeviceKind
 
 PROMPTS = [
     {"text": "Once upon a time", "tokens": [1, 9038, 2501], "num_tokens": 3},
@@ -63,3 +70,68 @@ def test_an_impossible_result_is_a_failure(samples: object) -> None:
     failure = bench.replicate_of({**RESULT, "samples": samples}, NOW)
     assert isinstance(failure, Failure)
     assert failure.cause.startswith("impossible result: ")
+
+
+class FakeSensor:
+    """A GPU that draws 300 W, and of whose memory the worker holds 3 GiB."""
+
+    kind: DeviceKind = "nvidia"
+
+    def __init__(self, *, energy: bool = True) -> None:
+        self._reads, self._energy = 0, energy
+
+    def read(self, worker: int | None = None) -> Reading:
+        self._reads += 1
+        energy_j = 300.0 * self._reads if self._energy else None
+        own = 3 * 2**30 if worker and self._energy else None
+        return Reading(at_ns=self._reads * 10**9, energy_j=energy_j, memory_own_bytes=own, clock_hz=1.98e9)
+
+    def close(self) -> None:
+        pass
+
+
+PASSES = [[1_200_000_000, 1_500_000_000, 3_500_000_000], [3_600_000_000, 3_700_000_000, 4_700_000_000]]
+"""Two passes, of 2 and of 1 s of decode, while readings are taken at 1, 2, 3 … s."""
+
+
+def watched(*, energy: bool = True) -> Monitor:
+    """A monitor with five readings, the first of them before the worker was started."""
+    monitor = Monitor(FakeSensor(energy=energy), period_s=3600.0)
+    for _ in range(4):
+        with monitor.watching(4000):
+            pass
+    return monitor
+
+
+def test_what_a_device_says_joins_the_replicate() -> None:
+    """3 s at 300 W for two passes of one token each: 450 J per token; and its memory in place of the host's."""
+    replicate = bench.replicate_of({**RESULT, "passes": PASSES, "read_bytes": 8}, NOW, watched())
+    assert isinstance(replicate, Replicate)
+    assert replicate.value("energy_per_token_j") == pytest.approx(450.0)
+    assert replicate.value("peak_memory_bytes") == 3 * 2**30
+    assert replicate.value("roofline_fraction") is None
+    assert replicate.telemetry is not None
+    assert replicate.telemetry.samples == 3
+    assert replicate.telemetry.energy_j == pytest.approx(300 * (4.7 - 1.2))
+
+
+def test_what_a_device_does_not_say_is_left_out() -> None:
+    """A host's memory is not reported as a device's, and energy is not made up."""
+    replicate = bench.replicate_of({**RESULT, "passes": PASSES}, NOW, watched(energy=False))
+    assert isinstance(replicate, Replicate)
+    assert set(replicate.samples) == {"decode_tokens_per_s"}
+    assert replicate.telemetry is not None
+    assert replicate.telemetry.energy_j is None
+
+
+def test_the_share_of_the_roofline_is_what_reading_the_parameters_takes() -> None:
+    """50 tokens/s that read 2,000 bytes each are a quarter of 400,000 bytes/s."""
+    replicate = bench.replicate_of({**RESULT, "read_bytes": 2000}, NOW, bandwidth=400_000.0)
+    assert isinstance(replicate, Replicate)
+    assert replicate.samples["roofline_fraction"] == (0.25,)
+
+
+@pytest.mark.parametrize("passes", [[[1, 2]], [["a", "b", "c"]], "now"])
+def test_impossible_passes_are_a_failure(passes: object) -> None:
+    """The worker's word is checked like any file's."""
+    assert isinstance(bench.replicate_of({**RESULT, "passes": passes}, NOW), Failure)

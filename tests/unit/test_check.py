@@ -22,10 +22,12 @@ from factories import (
     sha,
 )
 
+from regress.artifact import Model
 from regress.baseline import Baseline, Published, parse_baseline
 from regress.check import Beside, check, judge_builds
 from regress.proposal import Why, with_references
-from regress.record import Method, Model
+from regress.record import Method
+from regress.replicate import Discarded
 from regress.verdict import Agreement
 
 if TYPE_CHECKING:
@@ -265,3 +267,44 @@ def test_replicates_of_the_same_moment_are_not_judged() -> None:
     twice = tuple(make_replicate(1000, rate) for rate in (50.0, 50.1, 49.9))
     report = check(make_record(case(TWO_KEYS[0], replicates=twice), case(TWO_KEYS[1])), baseline_of(), "b.toml")
     assert ("inconclusive", "duplicate_runs") in outcomes(report)
+
+
+HOT = Discarded(started_at=NOON, reason="throttled", text="the device was throttled: hw_thermal_slowdown")
+
+
+@pytest.mark.parametrize("decode", [30.0, 50.0, 70.0])
+def test_a_case_that_could_not_be_measured_in_peace_is_neither_green_nor_red(decode: float) -> None:
+    """Whatever the replicates say that were kept: the device was in no state to be measured on."""
+    given_up = [case(TWO_KEYS[0], decode=decode, discarded=(HOT,) * 3, gave_up="throttled")]
+    record = make_record(*given_up, case(TWO_KEYS[1]), toolchain="tvm-0.27.0")
+    report = check(record, baseline_of(), "b.toml")
+    build, verdict = (each for each in report.verdicts if each.case == TWO_KEYS[0])
+    assert build.reason == "same_build"  # known without a device
+    assert (verdict.outcome, verdict.reason) == ("inconclusive", "throttled")
+    assert verdict.text == (
+        "3 replicates discarded (throttled 3 times), the last because the device was throttled: hw_thermal_slowdown"
+    )
+    assert verdict.more == 0
+    assert {each.outcome for each in report.verdicts if each.case == TWO_KEYS[1]} == {"pass"}
+
+
+@pytest.mark.parametrize("kept", [0, 6])
+def test_a_reference_that_could_not_be_measured_in_peace_judges_nothing(kept: int) -> None:
+    """Side by side, whether some of its replicates were kept or none."""
+    environment = make_environment(fingerprint=sha("another"))
+    beside = [case(key, count=kept, discarded=(HOT,), gave_up="throttled") for key in TWO_KEYS]
+    candidate = make_record(*cases(decode=30.0), toolchain="tvm-0.27.0", environment=environment)
+    report = check(candidate, baseline_of(), "b.toml", Beside(record=make_record(*beside, environment=environment)))
+    assert set(outcomes(report)) <= {("inconclusive", "throttled"), ("pass", "same_build")}
+    assert {verdict.text.partition("1")[0] for verdict in report.verdicts if verdict.reason == "throttled"} == {
+        "of the reference, "
+    }
+
+
+def test_what_was_discarded_on_the_way_is_said() -> None:
+    """The verdict is one, and says how it was come by."""
+    record = make_record(case(TWO_KEYS[0], discarded=(HOT,)), case(TWO_KEYS[1]), toolchain="tvm-0.27.0")
+    verdicts = [each for each in check(record, baseline_of(), "b.toml").verdicts if each.metric]
+    said = {each.case for each in verdicts if each.text.endswith("; 1 replicate discarded (throttled)")}
+    assert {each.outcome for each in verdicts} == {"pass"}
+    assert said == {TWO_KEYS[0]}

@@ -47,6 +47,8 @@ def decided(*candidate: float, **changes: object) -> Decision:
         ((50, 90.1, 90, 90.2, 90.1, 90, 90.2, 90.1), "regressed", "slower_than_tolerance"),
         ((100.0, 100.0, 100.0), "inconclusive", "needs_more_replicates"),
         ((100.0,) * 8, "inconclusive", "no_variance"),
+        # Roundings of one value: 100 and the next two numbers that a double can hold.
+        ((100.0, 100.00000000000001, 100.00000000000003) * 3, "inconclusive", "no_variance"),
         ((100.0,), "inconclusive", "needs_more_replicates"),
         ((), "inconclusive", "needs_more_replicates"),
         ((math.nan, 100, 100), "inconclusive", "impossible_value"),
@@ -116,6 +118,7 @@ def test_a_loss_near_the_tolerance_is_decided_by_the_last_look() -> None:
     [
         ([[100.0, 101.0], [99.0, 100.0]], "too_few_baseline_runs"),
         ([[100.0] * 5, [100.0] * 5], "no_variance"),
+        ([[100.0] * 5, [100.00000000000001] * 5], "no_variance"),
         ([[100.0, math.nan, 101.0, 99.0, 100.0]], "impossible_value"),
         ([], "too_few_baseline_runs"),
     ],

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from factories import CASE, make_artifact, sha
 
+from regress.artifact import BuildFacts, Kernel
 from regress.gates import GATES, judge_build, kernel_changes
-from regress.record import BuildFacts, Kernel
 
 KERNELS = tuple(Kernel(name=name, sha256=sha(name)) for name in ("add", "decode", "matmul", "softmax"))
 BEFORE = make_artifact(kernels=KERNELS).facts

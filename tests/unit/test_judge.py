@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from factories import CASE, NOON, make_artifact, make_case, make_record, make_reference, make_replicate, make_toolchain
 
-from regress.judge import judge_speed
+from regress.judge import judge_speed, measured_roofline
 from regress.rule import Parameters
 from regress.stats import Prior
 
@@ -76,6 +76,23 @@ def test_a_rate_beyond_the_memory_is_not_believed() -> None:
     verdict = judge(case(STEADY), bandwidth=200_000)
     assert (verdict.outcome, verdict.reason) == ("inconclusive", "above_roofline")
     assert "50.1 tokens/s is beyond the 49.4 that the memory allows" in verdict.text
+
+
+@pytest.mark.parametrize(
+    ("target", "measured", "roofline"),
+    [
+        ("cuda", 200_000.0, 220_000.0),
+        ("cuda-sm_90", 200_000.0, 220_000.0),
+        ("llvm", 200_000.0, None),
+        ("cuda", None, None),
+    ],
+)
+def test_a_session_measures_the_roofline_of_a_gpu(target: str, measured: float | None, roofline: float | None) -> None:
+    """A tenth above what a copy moves; a processor's memory is none, for a small model lies in its caches."""
+    result = make_case(f"tiny/q4f16_1/{target}/p64+16")
+    record = make_record(result, memory_bandwidth_bytes_per_s=measured)
+    found = measured_roofline(record, result)
+    assert found == (None if roofline is None else pytest.approx(roofline))
 
 
 def test_a_metric_that_vanished_is_missing() -> None:

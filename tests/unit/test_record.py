@@ -13,13 +13,39 @@ from regress.errors import HistoryError
 from regress.record import decode_record, digest, encode
 from regress.redact import publishable
 
-GOLDEN = Path(__file__).parent / "golden" / "record-1.json"
+GOLDEN = Path(__file__).parent / "golden"
 
 
-def test_the_golden_record_reads_and_writes_the_same() -> None:
-    """Schema 1 stays readable: a file written once is read, and written again byte for byte."""
-    data = GOLDEN.read_bytes()
+def test_a_golden_record_reads_and_writes_the_same() -> None:
+    """A file written once is read, and written again byte for byte."""
+    data = (GOLDEN / "record-2.json").read_bytes()
     assert encode(decode_record(data, "golden")) == data
+
+
+def test_a_record_of_before_telemetry_stays_readable() -> None:
+    """Schema 1: all that it says is kept, and what it does not say is not known."""
+    data = (GOLDEN / "record-1.json").read_bytes()
+    record = decode_record(data, "golden")
+    assert _less(json.loads(encode(record)), json.loads(data)) == json.loads(data)
+    assert record.cases[0].replicates[0].telemetry is None
+    assert (record.cases[0].discarded, record.cases[0].gave_up) == ((), None)
+    assert (record.environment.power_mode, record.memory_bandwidth_bytes_per_s) == (None, None)
+
+
+def _less(new: Any, old: Any) -> Any:  # noqa: ANN401
+    """What is in both, as the new one has it."""
+    if isinstance(new, dict):
+        return {key: _less(new[key], old[key]) for key in old}
+    if isinstance(new, list):
+        return [_less(*both) for both in zip(new, old, strict=True)]
+    return new
+
+
+def test_a_case_that_was_given_up_says_what_was_discarded() -> None:
+    """Every reader names the last reason; a file without one is refused, and is no crash later."""
+    record = encode(make_record(make_case(gave_up="throttled")))
+    with pytest.raises(HistoryError, match=r"r\.json: cases\[0\]: gave up, and nothing was discarded"):
+        decode_record(record, "r.json")
 
 
 def test_a_record_survives_a_round_trip() -> None:
@@ -61,7 +87,7 @@ def _with_metric(name: str) -> bytes:
         (encode(make_record())[:200], "r.json: Input data was truncated"),
         (b"", "r.json: Input data was truncated"),
         (b"{}", "r.json: Object missing required field `schema`"),
-        (_broken({"schema": 2}), "r.json: schema 2 is newer than this regress reads (1)"),
+        (_broken({"schema": 3}), "r.json: schema 3 is newer than this regress reads (2)"),
         (_broken({"host": "x"}), "r.json: Object contains unknown field `host`"),
         (_broken({"runner": "../x"}), "r.json: Expected `str` matching regex"),
         (_with_sample(0), "r.json: Expected `float` > 0.0 - at `$.cases[0].replicates[1].samples[...][0]`"),

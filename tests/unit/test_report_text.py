@@ -1,7 +1,8 @@
 """What a person reads at the terminal."""
 
-from factories import make_broken, make_case, make_record, make_report
+from factories import CASE, NOON, make_broken, make_case, make_record, make_report
 
+from regress.replicate import Discarded
 from regress.report.text import averages_text, report_text
 
 
@@ -26,6 +27,33 @@ def test_a_report_says_the_verdict_its_numbers_and_what_it_was_compared_with() -
     assert "pass         prefill rate: loss 0.0%" in text
     assert "\nverdict: regressed\n" in text
     assert text.endswith("decode_rate 42.9 tokens/sec\n")  # 16 over the mean of .4, .4, .32 s
+
+
+def test_a_lost_rate_says_how_to_find_the_kernel() -> None:
+    """With both toolchains, as they can be typed; nothing of the kind where no rate was lost."""
+    record, reference = make_record(make_case(decode=(40.0, 40.0, 50.0)), toolchain="tvm-0.27.0"), make_record()
+    text = report_text(make_report(record, reference), record)
+    assert (
+        "\nverdict: regressed\n"
+        "hint: which kernel got slower:\n"
+        f"  regress profile --case {CASE} --toolchain tvm-0.26.0 --output old.json\n"
+        f"  regress profile --case {CASE} --toolchain tvm-0.27.0 --output new.json\n"
+        "  regress profile --diff old.json new.json\n"
+    ) in text
+    same = make_record(make_case(decode=(40.0, 40.0, 50.0)))
+    alone = report_text(make_report(same, reference), same)
+    assert f"hint: regress profile --case {CASE} --toolchain tvm-0.26.0 times each kernel; --diff" in alone
+    assert "regress profile" not in report_text(make_report(reference, reference), reference)
+
+
+def test_a_case_of_which_nothing_could_be_kept_is_told_with_the_reason() -> None:
+    """It has no averages, and must not vanish."""
+    hot = Discarded(started_at=NOON, reason="throttled", text="the device was throttled: oc3")
+    record = make_record(make_case(replicates=(), discarded=(hot, hot), gave_up="throttled"))
+    assert averages_text(record) == (
+        f"{CASE}: not measured: 2 replicates discarded (throttled 2 times), "
+        "the last because the device was throttled: oc3\n"
+    )
 
 
 def test_a_broken_case_is_told_by_its_cause() -> None:

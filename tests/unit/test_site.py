@@ -25,6 +25,7 @@ from factories import (
     make_case,
     make_environment,
     make_record,
+    make_replicate,
     make_report,
     make_toolchain,
     make_workload,
@@ -34,6 +35,7 @@ from site_sample import LLAMA_2, LLAMA_3, sample_history
 
 from regress.errors import HistoryError
 from regress.record import CaseResult, Package, Record, decode_record
+from regress.replicate import Discarded
 from regress.site import Entry, build, charts, pages, render, units
 from regress.verdict import CheckReport, Verdict
 
@@ -396,6 +398,26 @@ def test_a_row_shows_the_numbers_of_its_record() -> None:
     assert recorded.text == "2026-10-03 12:00 UTC"
     assert recorded.one("time").attributes["datetime"] == "2026-10-03T12:00:00+00:00"
     assert recorded.one("a").attributes["href"] == f"data/bench/{record.id}.json"
+
+
+def test_a_row_says_how_the_device_fared() -> None:
+    """What was discarded and why, and of the median replicate the energy of a token and its share of the roofline."""
+    hot = Discarded(started_at=NOON, reason="throttled", text="it was hot")
+    samples = {"decode_tokens_per_s": (50.0,), "energy_per_token_j": (0.5123,), "roofline_fraction": (0.614,)}
+    kept = msgspec.structs.replace(make_replicate(1000, 50), samples=samples)
+    ((_, _, _, decode, *_, replicates, _),) = rows(
+        page(entry(make_record(make_case(replicates=(kept,), discarded=(hot,)))))
+    )
+    assert decode.text.endswith("0.512 J per token 61.4% of the memory roofline")
+    assert replicates.text == "1 1 replicate discarded (throttled)"
+
+
+def test_a_case_that_was_given_up_says_why() -> None:
+    """Also where no check was made: its row would be a row of dashes."""
+    hot = Discarded(started_at=NOON, reason="throttled", text="it was hot")
+    record = make_record(make_case(replicates=(), discarded=(hot, hot), gave_up="throttled"))
+    ((*_, replicates, _),) = rows(page(entry(record)))
+    assert replicates.text == "0 2 replicates discarded (throttled 2 times), the last because it was hot"
 
 
 def test_the_case_names_model_quantization_target_and_workload() -> None:

@@ -27,10 +27,10 @@ from factories import (
 )
 
 from regress import history
+from regress.artifact import Model
 from regress.baseline import Epoch, parse_baseline
 from regress.cli import main
 from regress.history import Entry
-from regress.record import Model
 from regress.rule import Parameters
 from regress.trend import alarms, trend
 from regress.trend.drift import cumulative, steps

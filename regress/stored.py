@@ -1,0 +1,22 @@
+"""What stands in a file of ours: the kind of object it is, and the ranges of its numbers."""
+
+from __future__ import annotations
+
+from datetime import datetime  # msgspec reads the annotations at run time
+from typing import Annotated
+
+import msgspec
+
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e18)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Bytes = Annotated[int, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
+"""What may be zero: seconds of throttling, joules of a counter that did not move."""
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A moment with its UTC offset."""
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is written to a file: immutable, and with no field that the schema does not name."""
