@@ -24,7 +24,8 @@ FLAGS: dict[str, str] = {
 
 `schedule` is `tuned`; `dlight` for TVM's own rules alone, on a GPU; `none` to leave matrix kernels as its generic rules
 do; `context_window_size` 0 stands for the model's own; `prefill_chunk_size` is the longest prompt piece taken at once;
-`cuda_graph` 1 captures decode; `extra_work` slows each decode step by that many multiply-adds per hidden value, for `regress drill`.
+`cuda_graph` 1 captures decode; `extra_work` slows each decode step by that many multiply-adds per hidden value, for
+`regress drill`.
 """
 _FLAG_VALUES = {"schedule": ("tuned", "dlight", "none"), "cuda_graph": ("0", "1")}
 

@@ -260,7 +260,7 @@ def test_cuda_is_compiled_for_a_gpu_that_is_not_here(workshop: Workshop) -> None
 
 @pytest.mark.parametrize("arch", ["sm_87", "sm_90"])
 def test_our_gpu_kernels_pass_the_compiler(workshop: Workshop, arch: str) -> None:
-    """Heads of 64 are what our attention covers; between two layers' attention there is one kernel, and one at the end."""
+    """Heads of 64 are what our attention covers; one kernel stands between two layers' attention, one at the end."""
     artifact = workshop.build_with(workshop.cuda_toolchain(), "llama-small", "q4f16_1", target=f"cuda-{arch}")
     assert {"decoder_entry", "decoder_step", "decoder_step1"} <= artifact.kernels.keys()
     library = (artifact.folder / "lib.so").read_bytes()
@@ -297,8 +297,8 @@ for name, kernel in attention.ReplaceAttention(config).kernels.items():
 def test_attention_is_made_for_heads_that_do_not_come_in_powers_of_two(workshop: Workshop, tvm_toolchain: str) -> None:
     """Qwen2.5-7b: 28 query heads share 4 key-value heads."""
     installed = workshop.toolchain(tvm_toolchain)
-    arguments = [WORKERS.parent, json.dumps(PRESETS["qwen2.5-7b"])]
-    output = process.run([installed.python, "-c", GROUPED_HEADS, *arguments], env={**os.environ, **installed.env})
+    argv = [installed.python, "-c", GROUPED_HEADS, WORKERS.parent, json.dumps(PRESETS["qwen2.5-7b"])]
+    output = process.run(argv, env={**os.environ, **installed.env})
     assert output.exit.code == 0, output.stderr
     for call in ("ad_split<256, 28, 4, 128>(", "ad_merge<28, 128>(", "ap_prefill<28, 4, 128>(", "rope_28_4_128("):
         assert call in output.stdout
