@@ -22,6 +22,7 @@ from regress.supervisor import WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from integration.workshop import Logits
 
@@ -297,7 +298,8 @@ for name, kernel in attention.ReplaceAttention(config).kernels.items():
 def test_attention_is_made_for_heads_that_do_not_come_in_powers_of_two(workshop: Workshop, tvm_toolchain: str) -> None:
     """Qwen2.5-7b: 28 query heads share 4 key-value heads."""
     installed = workshop.toolchain(tvm_toolchain)
-    argv = [installed.python, "-c", GROUPED_HEADS, WORKERS.parent, json.dumps(PRESETS["qwen2.5-7b"])]
+    config = json.dumps(PRESETS["qwen2.5-7b"])
+    argv: list[str | Path] = [installed.python, "-c", GROUPED_HEADS, WORKERS.parent, config]
     output = process.run(argv, env={**os.environ, **installed.env})
     assert output.exit.code == 0, output.stderr
     for call in ("ad_split<256, 28, 4, 128>(", "ad_merge<28, 128>(", "ap_prefill<28, 4, 128>(", "rope_28_4_128("):
