@@ -14,7 +14,7 @@ from regress.errors import ConfigError, did_you_mean
 from regress.gates import GATES
 from regress.guard import Required
 from regress.metric import METRICS
-from regress.recipe import check_context, check_recipe, complete_flags
+from regress.recipe import check_arch, check_context, check_recipe, complete_flags
 from regress.record import Environment, TokenCount, Workload, digest, first_duplicate
 from regress.rule import Parameters
 from regress.source import parse_source, peek_name
@@ -328,6 +328,7 @@ def parse_baseline(text: str, name: str) -> Baseline:
         check_recipe(case.quantization, case.target, f"{name}: cases[{index}]")
         flags = complete_flags(case.flags, f"{name}: cases[{index}].flags")
         check_context(case.workload, flags, f"{name}: cases[{index}]")
+        check_arch(case.target, flags, f"{name}: cases[{index}]")
         if not baseline.tolerances(case):
             raise ConfigError(f"{name}: cases[{index}]: no metric has a tolerance, so nothing could be judged")
         _check_reference(baseline, case, f"{name}: cases[{index}]")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from regress import device, supervisor
 from regress.bench import Task
-from regress.recipe import Recipe, check_context, check_recipe, complete_flags
+from regress.recipe import Recipe, check_arch, check_context, check_recipe, complete_flags
 from regress.record import Method, digest
 from regress.supervisor import Launch
 
@@ -64,6 +64,7 @@ class Job:
         check_recipe(case.quantization, case.target, where)
         complete = complete_flags({**case.flags, **flags}, f"{where}.flags")
         check_context(case.workload, complete, where)
+        check_arch(case.target, complete, where)
         return Recipe(
             model=case.model, quantization=case.quantization, target=case.target, flags=tuple(sorted(complete.items()))
         )

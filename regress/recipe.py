@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,15 +19,18 @@ FLAGS: dict[str, str] = {
     "context_window_size": "0",
     "prefill_chunk_size": "4096",
     "cuda_graph": "0",
+    "arch": "found",
     "extra_work": "0",
 }
 """Build flags and their defaults.
 
 `schedule` is `tuned`; `dlight` for TVM's own rules alone, on a GPU; `none` to leave matrix kernels as its generic rules
 do; `context_window_size` 0 stands for the model's own; `prefill_chunk_size` is the longest prompt piece taken at once;
-`cuda_graph` 1 captures decode; `extra_work` slows each decode step by that many multiply-adds per hidden value, for
+`cuda_graph` 1 captures decode; `arch` compiles target `cuda` for another spelling of this GPU's architecture than that
+found, such as `sm_90a`; `extra_work` slows each decode step by that many multiply-adds per hidden value, for
 `regress drill`.
 """
+_ARCH = re.compile(r"found|sm_[0-9]+[a-z]?")
 _FLAG_VALUES = {"schedule": ("tuned", "dlight", "none"), "cuda_graph": ("0", "1")}
 
 
@@ -62,7 +66,9 @@ def complete_flags(flags: Mapping[str, str], where: str) -> dict[str, str]:
             raise ConfigError(f"{where}.{name}: unknown build flag{did_you_mean(name, FLAGS)}")
         if name in _FLAG_VALUES and value not in _FLAG_VALUES[name]:
             raise ConfigError(f"{where}.{name}: '{value}' is not one of {', '.join(_FLAG_VALUES[name])}")
-        if name not in _FLAG_VALUES and not value.isdecimal():
+        if name == "arch" and not _ARCH.fullmatch(value):
+            raise ConfigError(f"{where}.arch: '{value}' is neither found nor an architecture such as sm_90a")
+        if name not in (*_FLAG_VALUES, "arch") and not value.isdecimal():
             raise ConfigError(f"{where}.{name}: '{value}' is not a whole number")
     if int(flags.get("prefill_chunk_size", 1)) == 0:
         raise ConfigError(f"{where}.prefill_chunk_size: 0 tokens at once are none")
@@ -83,6 +89,12 @@ def check_context(workload: Workload, flags: Mapping[str, str], where: str) -> N
     context, needed = int(flags["context_window_size"]), workload.prompt_tokens + workload.new_tokens
     if 0 < context < needed:
         raise ConfigError(f"{where}.flags.context_window_size: {context} is less than the workload's {needed} tokens")
+
+
+def check_arch(target: str, flags: Mapping[str, str], where: str) -> None:
+    """Raises `ConfigError`, naming the key, where an architecture is asked for that the target leaves no choice of."""
+    if flags["arch"] != "found" and target != "cuda":
+        raise ConfigError(f"{where}.flags.arch: target '{target}' leaves no choice; it is for target cuda")
 
 
 def check_recipe(quantization: str, target: str, where: str) -> None:

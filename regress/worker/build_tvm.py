@@ -63,7 +63,7 @@ def main(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
     config, quantization = parse_config(source_config), QUANTIZATIONS[request["quantization"]]
     flags = request["flags"]
     limits = _limits(config, flags)
-    target = resolve_target(request["target"])
+    target = resolve_target(request["target"], flags["arch"])
     if target.kind.name == "cuda":
         cuda_toolkit.provide(output.parent)
     channel.progress("compile")
@@ -93,26 +93,27 @@ def main(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
     }
 
 
-def resolve_target(name: str) -> tvm.target.Target:
+def resolve_target(name: str, arch: str = "found") -> tvm.target.Target:
     """The whole target for a case's short name.
 
     Args:
         name: `llvm` for this machine's processor, `cuda` for its GPU, `cuda-sm_NN` to compile for an architecture
             that need not be here.
+        arch: For `cuda`, the architecture as it shall be spelt; `found` for the one that TVM knows tensor cores by.
     """
     host = {"kind": "llvm", "mcpu": tvm.target.codegen.llvm_get_system_cpu()}
     if name == "llvm":
         return tvm.target.Target({**host, "num-cores": len(os.sched_getaffinity(0))})
-    arch = name.partition("-")[2]
-    if not arch:
+    named = name.partition("-")[2]
+    if not named:
         device = tvm.cuda(0)
         # Where the CUDA runtime does not load, TVM reports no device and no error.
         if not device.exist:
             raise RuntimeError("TVM sees no CUDA device; name an architecture (cuda-sm_90) to compile without one")
-        arch = f"sm_{device.compute_version.replace('.', '')}"
+        named = f"sm_{device.compute_version.replace('.', '')}" if arch == "found" else arch
     cuda = {
         "kind": "cuda",
-        "arch": arch,
+        "arch": named,
         "max_threads_per_block": 1024,
         "max_shared_memory_per_block": 49152,
         "thread_warp_size": 32,

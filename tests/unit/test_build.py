@@ -12,7 +12,7 @@ from regress.artifact import Model
 from regress.build import Order
 from regress.errors import ConfigError
 from regress.model import LocalModel
-from regress.recipe import FLAGS, Recipe, check_context, check_recipe, complete_flags
+from regress.recipe import FLAGS, Recipe, check_arch, check_context, check_recipe, complete_flags
 from regress.record import Workload
 from regress.toolchain import InstalledToolchain
 
@@ -26,6 +26,7 @@ def test_flags_are_completed_with_their_defaults() -> None:
     ("flags", "message"),
     [
         ({"shedule": "none"}, "b.shedule: unknown build flag; did you mean 'schedule'?"),
+        ({"arch": "hopper"}, "b.arch: 'hopper' is neither found nor an architecture such as sm_90a"),
         ({"schedule": "fast"}, "b.schedule: 'fast' is not one of tuned, dlight, none"),
         ({"prefill_chunk_size": "-1"}, "b.prefill_chunk_size: '-1' is not a whole number"),
         ({"prefill_chunk_size": "0"}, "b.prefill_chunk_size: 0 tokens at once are none"),
@@ -36,6 +37,15 @@ def test_a_bad_flag_is_named(flags: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         complete_flags(flags, "b")
     assert str(caught.value) == message
+
+
+def test_an_architecture_can_be_asked_for_where_the_target_leaves_a_choice() -> None:
+    flags = complete_flags({"arch": "sm_90a"}, "b")
+    check_arch("cuda", flags, "b")
+    check_arch("llvm", complete_flags({}, "b"), "b")
+    for target in ("llvm", "cuda-sm_90"):
+        with pytest.raises(ConfigError, match=f"b.flags.arch: target '{target}' leaves no choice"):
+            check_arch(target, flags, "b")
 
 
 def test_a_workload_must_fit_the_context() -> None:
