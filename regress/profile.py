@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from regress.errors import HistoryError, UsageError
-from regress.record import CaseKey, Environment, Method, Toolchain, digest
+from regress.errors import UsageError
+from regress.record import CaseKey, Environment, Method, Toolchain, decode_stored, digest
 from regress.stored import Amount, Count, Instant, Positive, Sha256, Share, Stored
 
 if TYPE_CHECKING:
@@ -115,10 +115,6 @@ class Profile(Stored, frozen=True):
         return self.sources.get(kernel)
 
 
-class _SchemaOnly(msgspec.Struct):
-    schema: int
-
-
 def decode_profile(data: bytes, name: str) -> Profile:
     """The profile in a file's content.
 
@@ -129,15 +125,7 @@ def decode_profile(data: bytes, name: str) -> Profile:
     Raises:
         HistoryError: It is truncated, of a newer schema, or a field is missing, unknown or out of range.
     """
-    try:
-        version = msgspec.json.decode(data, type=_SchemaOnly).schema
-        if version > SCHEMA:
-            raise HistoryError(
-                f"{name}: schema {version} is newer than this regress reads ({SCHEMA})", hint="update regress"
-            )
-        return msgspec.json.decode(data, type=Profile)
-    except msgspec.MsgspecError as error:
-        raise HistoryError(f"{name}: not a profile: {error}") from error
+    return decode_stored(data, Profile, newest=SCHEMA, name=name)
 
 
 class KernelChange(Stored, frozen=True):

@@ -7,7 +7,7 @@ Every number in it is checked when it is read, so that a rate of zero or a NaN n
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -15,12 +15,13 @@ from regress.artifact import Artifact  # noqa: TC001  # msgspec reads the annota
 from regress.errors import HistoryError, did_you_mean
 from regress.metric import METRICS
 from regress.replicate import Discarded, GuardReason, Replicate  # noqa: TC001  # as above
-from regress.stored import Bytes, Count, Instant, Positive, Stored
-from regress.stored import Sha256 as Sha256  # noqa: PLC0414  # bundles' manifests take it from here
+from regress.stored import Bytes, Count, Instant, Positive, Sha256, Stored, schema_of
 
 SCHEMA = 2
 """Version of the record's shape; a reader refuses a newer one. Since 2: telemetry, discarded replicates, bandwidth."""
 
+
+S = TypeVar("S", bound=Stored)
 
 ToolchainKind = Literal["venv", "current", "source"]
 Stage = Literal["toolchain", "build", "bench"]
@@ -224,6 +225,29 @@ def encode(stored: Stored) -> bytes:
     return msgspec.json.format(msgspec.json.encode(stored), indent=1) + b"\n"
 
 
+def decode_stored(data: bytes, kind: type[S], *, newest: int, name: str) -> S:
+    """The stored object in a file's content.
+
+    Args:
+        data: The file's content.
+        kind: What it shall be, with a `schema`.
+        newest: The newest schema that is read.
+        name: The file's name, for errors.
+
+    Raises:
+        HistoryError: It is truncated, of a newer schema, or a field is missing, unknown or out of range.
+    """
+    try:
+        version = schema_of(data)
+        if version > newest:
+            raise HistoryError(
+                f"{name}: schema {version} is newer than this regress reads ({newest})", hint="update regress"
+            )
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.MsgspecError as error:
+        raise HistoryError(f"{name}: {error}") from error
+
+
 def decode_record(data: bytes, name: str) -> Record:
     """The record in a file's content.
 
@@ -234,15 +258,7 @@ def decode_record(data: bytes, name: str) -> Record:
     Raises:
         HistoryError: It is truncated, of a newer schema, or a field is missing, unknown or out of range.
     """
-    try:
-        version = msgspec.json.decode(data, type=_SchemaOnly).schema
-        if version > SCHEMA:
-            raise HistoryError(
-                f"{name}: schema {version} is newer than this regress reads ({SCHEMA})", hint="update regress"
-            )
-        record = msgspec.json.decode(data, type=Record)
-    except msgspec.MsgspecError as error:
-        raise HistoryError(f"{name}: {error}") from error
+    record = decode_stored(data, Record, newest=SCHEMA, name=name)
     if problem := _contradiction(record):
         raise HistoryError(f"{name}: {problem}")
     return record
@@ -281,7 +297,3 @@ def first_duplicate(keys: Any) -> str | None:  # noqa: ANN401
 def digest(value: object) -> str:
     """SHA-256, in hexadecimal, over the canonical JSON text of a value (keys sorted)."""
     return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
-
-
-class _SchemaOnly(msgspec.Struct):
-    schema: int

@@ -20,3 +20,16 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is written to a file: immutable, and with no field that the schema does not name."""
+
+
+class _SchemaOnly(msgspec.Struct):
+    schema: int
+
+
+def schema_of(data: bytes) -> int:
+    """The version of its shape that a file says it is of.
+
+    Raises:
+        msgspec.MsgspecError: It says none.
+    """
+    return msgspec.json.decode(data, type=_SchemaOnly).schema

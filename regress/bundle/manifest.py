@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from regress import record, stored
+from regress import stored
 from regress.config import ToolchainSpec
 from regress.errors import ToolchainError
 
@@ -36,8 +36,8 @@ class File(stored.Stored, frozen=True):
     """
 
     size: stored.Bytes
-    sha256: record.Sha256
-    wheel_sha256: record.Sha256 | None = None
+    sha256: stored.Sha256
+    wheel_sha256: stored.Sha256 | None = None
 
 
 class Carried(stored.Stored, frozen=True):
@@ -130,7 +130,7 @@ def decoded(data: bytes, name: str) -> Manifest:
         ToolchainError: It is of another schema, or not one that can be meant.
     """
     try:
-        version = msgspec.json.decode(data, type=_SchemaOnly).schema
+        version = stored.schema_of(data)
         if version > SCHEMA:
             raise ToolchainError(
                 f"bundle {name}: schema {version} is newer than this regress reads ({SCHEMA})",
@@ -147,7 +147,3 @@ def decoded(data: bytes, name: str) -> Manifest:
     if absent := sorted(wanted - manifest.files.keys()):
         raise ToolchainError(f"bundle {name}: bundle.json: {absent[0]} is not among its files")
     return manifest
-
-
-class _SchemaOnly(msgspec.Struct):
-    schema: int

@@ -28,16 +28,16 @@ def test_a_profile_comes_back_from_its_file() -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda data: data[:300], "p.json: not a profile: Input data was truncated"),
+        (lambda data: data[:300], "p.json: Input data was truncated"),
         (lambda _: b'{"schema": 2}', "p.json: schema 2 is newer than this regress reads (1)"),
-        (lambda _: b'{"schema": 1}', "p.json: not a profile: Object missing required field `profiled_at`"),
-        (lambda _: b"[]", "p.json: not a profile: Expected `object`, got `array`"),
+        (lambda _: b'{"schema": 1}', "p.json: Object missing required field `profiled_at`"),
+        (lambda _: b"[]", "p.json: Expected `object`, got `array`"),
         (
             lambda data: data.replace(b'"calls": 4', b'"calls": 0'),
             "Expected `int` >= 1 - at `$.prefill.kernels[0].calls`",
         ),
         (lambda data: data.replace(b'"share"', b'"shar"'), "Object contains unknown field `shar`"),
-        (lambda data: data.replace(b'"share": 0.8', b'"share": NaN'), "p.json: not a profile: JSON is malformed"),
+        (lambda data: data.replace(b'"share": 0.8', b'"share": NaN'), "p.json: JSON is malformed"),
     ],
 )
 def test_a_damaged_profile_is_named_with_its_key(damage: object, message: str) -> None:
