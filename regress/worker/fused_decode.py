@@ -30,17 +30,25 @@ _THREADS = 256
 _BLOCKS_OF_PROCESSOR = 2
 """Blocks that a multiprocessor holds at once: 256 threads of no more than 128 registers; they take about 80."""
 _BARRIERS = 3
-_LARGEST_PIECE = 32
-"""Columns of a group; also a multiple of the rows that a warp takes at once."""
+_GROUP = 32
+"""Columns that share a scale."""
+_MOST_ROWS = 4
+"""Rows that a warp takes at once, at most."""
+_WIDEST = 24_000
+"""Values of a vector, two bytes each, for which 48 KiB of shared memory have room, the sums of a norm beside them."""
 
 
 def covers(config: LlamaConfig, quantization: Quantization) -> bool:
-    """Whether the kernels can multiply this model's matrices: packed ones, in whole groups and sets of rows."""
+    """Whether the kernels can multiply this model's matrices.
+
+    They are packed, in whole groups; warps take whole sets of rows; and a vector fits the shared memory of a block.
+    """
     widths = (config.hidden_size, config.intermediate_size, config.num_attention_heads * config.head_dim)
     return (
         quantization.grouped
         and quantization.dtype == "float16"
-        and all(width % _LARGEST_PIECE == 0 for width in widths)
+        and all(width % _GROUP == 0 and width <= _WIDEST for width in widths)
+        and config.vocab_size % _MOST_ROWS == 0
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from integration.workshop import (
+    LATEST,
     STEPS,
     TOOLCHAINS,
     Workshop,
@@ -293,6 +294,29 @@ for name, kernel in attention.ReplaceAttention(config).kernels.items():
         library = tvm.compile(tvm.IRModule({name: kernel.with_attr("global_symbol", name)}), target)
     print(library.mod.imports[0].inspect_source())
 """
+
+
+COVERED = """\
+import dataclasses, importlib, json, sys, types
+package = types.ModuleType("regress")
+package.__path__ = [sys.argv[1]]
+sys.modules["regress"] = package
+fused_decode = importlib.import_module("regress.worker.fused_decode")
+quantizations = importlib.import_module("regress.worker.quantize").QUANTIZATIONS
+config = importlib.import_module("regress.worker.llama_config").parse_config(json.loads(sys.argv[2]))
+others = [{}, {"vocab_size": 32001}, {"intermediate_size": 28672}, {"hidden_size": 4112}]
+found = [fused_decode.covers(dataclasses.replace(config, **each), quantizations["q4f16_1"]) for each in others]
+found += [fused_decode.covers(config, quantizations[name]) for name in ("q0f16", "q4f32_1")]
+print(json.dumps(found))
+"""
+
+
+def test_a_model_that_the_fused_step_does_not_fit_is_left_to_tvm(workshop: Workshop) -> None:
+    """An odd vocabulary, a vector too wide for shared memory, a broken group, weights not packed in half precision."""
+    installed = workshop.toolchain(LATEST)
+    argv: list[str | Path] = [installed.python, "-c", COVERED, WORKERS.parent, json.dumps(PRESETS["llama-2-7b"])]
+    output = process.run(argv, env={**os.environ, **installed.env})
+    assert json.loads(output.stdout) == [True, False, False, False, False, False]
 
 
 def test_attention_is_made_for_heads_that_do_not_come_in_powers_of_two(workshop: Workshop, tvm_toolchain: str) -> None:
