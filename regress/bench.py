@@ -17,7 +17,7 @@ from regress.errors import BenchError, ConfigError
 from regress.record import Failure
 from regress.redact import publishable
 from regress.replicate import Replicate
-from regress.stored import Positive
+from regress.stored import DAMAGED, Positive
 from regress.telemetry import Pass, Telemetry  # noqa: TC001  # msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def parse_prompts(data: bytes, name: str) -> tuple[tuple[int, ...], ...]:
     """
     try:
         prompts = msgspec.json.decode(data, type=Annotated[list[Prompt], msgspec.Meta(min_length=1)])
-    except msgspec.MsgspecError as error:
+    except DAMAGED as error:
         raise ConfigError(f"{name}: not a prompt file: {error}") from error
     length = len(prompts[0].tokens)
     for index, prompt in enumerate(prompts):

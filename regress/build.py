@@ -22,6 +22,7 @@ from regress import supervisor
 from regress.artifact import Artifact, Kernel
 from regress.errors import BuildError
 from regress.record import Failure, digest, encode
+from regress.stored import DAMAGED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +77,10 @@ class Order:
     def address(self) -> str:
         """The artifact's digest."""
         machine = self.machine
+        here = [machine.machine, machine.cpu, machine.cpu_count, machine.device]
+        if self.recipe.target == "cuda":
+            # A kernel is made for as many multiprocessors as there are, and a Jetson's power mode switches some off.
+            here += [machine.power_mode, machine.mig]
         return digest(
             {
                 "toolchain": self.toolchain.identity.fingerprint,
@@ -84,7 +89,7 @@ class Order:
                 "target": self.recipe.target,
                 "flags": dict(self.recipe.flags),
                 "builder": supervisor.worker_digest(*BUILDER_MODULES),
-                "machine": [machine.machine, machine.cpu, machine.cpu_count, machine.device],
+                "machine": here,
                 "settings": {name: value for name, value in machine.settings.items() if name not in _THREADS},
             }
         )
@@ -169,7 +174,7 @@ def _found(folder: Path) -> Built | None:
     """The artifact in a folder; `None` where there is none, or one that is not whole."""
     try:
         artifact = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Artifact)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, *DAMAGED):
         return None
     return Built(folder=folder, artifact=artifact, cached=True) if _is_whole(folder, artifact) else None
 

@@ -19,6 +19,7 @@ from regress.campaign import Campaign, Side
 from regress.check import Beside, check
 from regress.errors import BenchError, ConfigError
 from regress.fault import Fault
+from regress.guard import surrender
 from regress.record import Failure
 from regress.rule import BLOCK_LOOKS
 
@@ -72,8 +73,10 @@ def _calibrated(job: Job, toolchain: str) -> tuple[Record, float]:
         campaign.measure([{case.key: 2 * BLOCK_LOOKS[0] for case in job.baseline.cases}] * 2)
     plain, slowed = campaign.records()
     for record in (plain, slowed):
-        if failure := record.cases[0].failure:
-            raise BenchError(f"drill: {record.cases[0].key} cannot be measured", cause=failure.cause)
+        result = record.cases[0]
+        cause = result.failure.cause if result.failure else surrender(result) if result.gave_up else None
+        if cause is not None:
+            raise BenchError(f"drill: {result.key} cannot be measured", cause=cause)
     extra_s = _median(slowed, LATENCY) - _median(plain, LATENCY)
     if extra_s <= 0:
         raise BenchError("drill: extra kernel work takes no time here, so no slower build can be made")
@@ -93,7 +96,7 @@ def _median(record: Record, metric: str) -> float:
 def _slower_build(job: Job, toolchain: str, loss: float, work: int) -> Fault:
     plan = pipeline.Plan(sides=_sides(job, toolchain, max(work, 1)), beside=0, stands_in=False)
     _, report = pipeline.measure_and_judge(job, plan)
-    verdict = next((each for each in report.verdicts if each.metric == DECODE), report.verdicts[0])
+    verdict = _about(report, DECODE)
     if verdict.outcome in ("broken", "missing"):
         raise BenchError(f"drill: the build that is slower by {loss:.0%} cannot be judged", cause=verdict.text)
     tolerance = job.baseline.tolerances(job.baseline.cases[0])[DECODE]

@@ -48,7 +48,7 @@ class Required(Table, frozen=True):
         mig: Whether an instance of a split GPU (MIG) is meant.
     """
 
-    power_mode: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    power_mode: Annotated[str, msgspec.Meta(pattern=r"^\S(.*\S)?\Z")] | None = None
     min_sm_clock_mhz: Frequency | None = None
     min_memory_clock_mhz: Frequency | None = None
     mig: bool = False

@@ -20,6 +20,7 @@ import msgspec
 
 from regress.errors import HistoryError
 from regress.record import Record, decode_record, encode
+from regress.stored import DAMAGED
 from regress.verdict import SCHEMA as REPORT_SCHEMA
 from regress.verdict import CheckReport
 
@@ -104,7 +105,7 @@ def _report_of(record: Path) -> CheckReport | None:
         return None
     try:
         report = msgspec.json.decode(read(path), type=CheckReport)
-    except msgspec.MsgspecError as error:
+    except DAMAGED as error:
         raise HistoryError(f"{path}: {error}") from error
     if report.schema > REPORT_SCHEMA:
         raise HistoryError(f"{path}: schema {report.schema} is newer than this regress reads ({REPORT_SCHEMA})")

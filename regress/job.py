@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from regress import device, supervisor
 from regress.bench import Task
+from regress.errors import ConfigError
 from regress.recipe import Recipe, check_arch, check_context, check_recipe, complete_flags
 from regress.record import Method, digest
 from regress.supervisor import Launch
@@ -80,10 +81,26 @@ class Job:
         Args:
             python: Version of the Python that runs them.
         """
-        extra = self.baseline.measure.environment
-        visible = supervisor.worker_environment(os.environ, extra).get(device.VISIBLE)
+        settings = supervisor.settings(os.environ, self.baseline.measure.environment)
         targets = [case.target for case in self.baseline.cases]
-        return device.environment(supervisor.settings(os.environ, extra), python, targets, visible)
+        return device.environment(settings, python, targets, self._visible)
+
+    def require_gpu(self) -> None:
+        """Raises `ConfigError` where a case is for this machine's GPU, and there is none.
+
+        TVM would say so only after gigabytes of weights were made, and the record would call its build broken.
+        """
+        index = next((number for number, case in enumerate(self.baseline.cases) if case.target == "cuda"), None)
+        if index is not None and (why := device.no_gpu(self._visible)) is not None:
+            raise ConfigError(
+                f"{self.baseline_name}: cases[{index}].target: cuda is this machine's GPU, and there is none: {why}",
+                hint="run `regress doctor`, or name an architecture to compile for alone, such as cuda-sm_90",
+            )
+
+    @property
+    def _visible(self) -> str | None:
+        """`CUDA_VISIBLE_DEVICES` of the workers; `None` where it is not set."""
+        return supervisor.worker_environment(os.environ, self.baseline.measure.environment).get(device.VISIBLE)
 
     def task_of(self, case: Case) -> Task:
         """What a worker is asked to do with a case's artifact."""

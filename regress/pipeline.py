@@ -157,8 +157,8 @@ class _Measuring:
 
 
 def _measured_part(record: Record) -> Record:
-    """The record without the cases that were only built; that one broke is a fact to keep."""
-    cases = tuple(case for case in record.cases if case.replicates or case.failure)
+    """The record without the cases that were only built; that one broke, or was given up, is a fact to keep."""
+    cases = tuple(case for case in record.cases if case.replicates or case.failure or case.discarded)
     return msgspec.structs.replace(record, cases=cases)
 
 

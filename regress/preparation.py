@@ -36,8 +36,9 @@ class Preparation:
         """What each case's artifact is made of, with those build flags over its own.
 
         Raises:
-            ConfigError: A case names a quantization, target or flag that no builder knows.
+            ConfigError: A case names a quantization, target or flag that no builder knows, or a GPU that is not there.
         """
+        self._job.require_gpu()
         return [self._job.recipe_of(case, index, flags) for index, case in enumerate(self._job.baseline.cases)]
 
     def install(self, name: str) -> InstalledToolchain:

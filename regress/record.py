@@ -15,7 +15,7 @@ from regress.artifact import Artifact  # noqa: TC001  # msgspec reads the annota
 from regress.errors import HistoryError, did_you_mean
 from regress.metric import METRICS
 from regress.replicate import Discarded, GuardReason, Replicate  # noqa: TC001  # as above
-from regress.stored import Bytes, Count, Instant, Positive, Sha256, Stored, schema_of
+from regress.stored import DAMAGED, Bytes, Count, Instant, Positive, Sha256, Stored, schema_of
 
 SCHEMA = 2
 """Version of the record's shape; a reader refuses a newer one. Since 2: telemetry, discarded replicates, bandwidth."""
@@ -244,7 +244,7 @@ def decode_stored(data: bytes, kind: type[S], *, newest: int, name: str) -> S:
                 f"{name}: schema {version} is newer than this regress reads ({newest})", hint="update regress"
             )
         return msgspec.json.decode(data, type=kind)
-    except msgspec.MsgspecError as error:
+    except DAMAGED as error:
         raise HistoryError(f"{name}: {error}") from error
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from regress.config import convert
 from regress.errors import BuildError, ConfigError, did_you_mean
+from regress.stored import DAMAGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +111,7 @@ def parse_shape(text: bytes, where: str) -> Shape:
         shape = convert(msgspec.json.decode(text), Shape, where)
     except ConfigError as error:
         raise BuildError(str(error)) from error
-    except msgspec.DecodeError as error:
+    except DAMAGED as error:
         raise BuildError(f"{where}: not valid JSON: {error}") from error
     if problem := _problem(shape):
         raise BuildError(f"{where}: {problem}")

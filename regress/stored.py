@@ -17,6 +17,9 @@ Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """A moment with its UTC offset."""
 
+DAMAGED = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What reading JSON raises that is not what it shall be; msgspec has no error of its own for what is no UTF-8."""
+
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is written to a file: immutable, and with no field that the schema does not name."""
@@ -30,6 +33,6 @@ def schema_of(data: bytes) -> int:
     """The version of its shape that a file says it is of.
 
     Raises:
-        msgspec.MsgspecError: It says none.
+        msgspec.MsgspecError, UnicodeDecodeError: It says none.
     """
     return msgspec.json.decode(data, type=_SchemaOnly).schema

@@ -17,6 +17,7 @@ import msgspec
 from regress import process
 from regress.record import Failure, Stage, digest
 from regress.redact import publishable
+from regress.stored import DAMAGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -180,7 +181,7 @@ class _Listener:
 def _decoded(line: bytes, kind: type[Any]) -> Any:  # noqa: ANN401
     try:
         return msgspec.json.decode(line, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except DAMAGED as error:
         shown = publishable(line[:80].decode(errors="replace").strip())
         raise _Nonsense(f"'{shown}', which is not of the protocol") from error
 

@@ -141,7 +141,7 @@ def decoded(data: bytes, name: str) -> Manifest:
                 f"bundle {name}: schema {version} is no longer read", hint="bundle its toolchain again"
             )
         manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.MsgspecError as error:
+    except stored.DAMAGED as error:
         raise ToolchainError(f"bundle {name}: bundle.json: {error}") from error
     wanted = {file for carried in manifest.toolchains for file in (carried.lock, *carried.wheels)}
     if absent := sorted(wanted - manifest.files.keys()):

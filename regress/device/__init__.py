@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regress.device import cpu, jetson, nvidia
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from regress.telemetry import DeviceKind
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+_NODES = ("nvidia[0-9]*", "nvhost-gpu", "dxg")
+"""Device nodes of GPUs: of NVIDIA's driver, of a Jetson's, and of Windows' below WSL."""
 
 
 def on_gpu(target: str) -> bool:
@@ -36,6 +39,18 @@ def gpu_here(visible: str | None = None) -> Identity | Board | Absent:
         visible: `CUDA_VISIBLE_DEVICES` of the workers; `None` where it is not set.
     """
     return jetson.board() or nvidia.identity(visible)
+
+
+def no_gpu(visible: str | None = None, root: Path = Path("/")) -> str | None:
+    """Why there is no GPU to run on; `None` where there is one, or a device node of one that nothing tells of.
+
+    Args:
+        visible: `CUDA_VISIBLE_DEVICES` of the workers; `None` where it is not set.
+        root: Where the file system begins.
+    """
+    gpu = gpu_here(visible)
+    nodes = (node for pattern in _NODES for node in (root / "dev").glob(pattern))
+    return gpu.reason if isinstance(gpu, Absent) and not any(nodes) else None
 
 
 def environment(

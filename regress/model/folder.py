@@ -15,6 +15,7 @@ from regress.device import cpu
 from regress.errors import BuildError
 from regress.record import digest
 from regress.shape import parse_shape
+from regress.stored import DAMAGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -134,7 +135,7 @@ def digest_of_files(sha256s: Mapping[str, str]) -> str:
 def _names_in_index(path: Path) -> list[str]:
     try:
         return sorted(set(msgspec.json.decode(path.read_bytes(), type=_Index).weight_map.values()))
-    except msgspec.DecodeError as error:
+    except DAMAGED as error:
         raise BuildError(f"{path}: {error}") from error
 
 
@@ -197,7 +198,7 @@ def _verified_sha256(file: Path) -> str:
 def _recall(path: Path) -> str | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=str)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *DAMAGED):
         return None
 
 

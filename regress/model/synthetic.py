@@ -27,6 +27,7 @@ from regress.model.folder import CONFIG, INDEX, digest_of_files
 from regress.model.tensors import GENERATOR, Tensor, planned, weights
 from regress.record import digest
 from regress.shape import PRESETS
+from regress.stored import DAMAGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -81,7 +82,7 @@ def _complete(folder: Path) -> Marker | None:
     try:
         marker = msgspec.json.decode((folder / _MARKER).read_bytes(), type=Marker)
         sizes = {name: (folder / name).stat().st_size for name in marker.sizes}
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *DAMAGED):
         return None
     return marker if sizes == marker.sizes else None
 

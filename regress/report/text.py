@@ -16,6 +16,8 @@ _AGAINST = {
     "stored": "the stored reference of {reference} in {baseline}",
     "measured": "{reference}, measured side by side with it on this machine",
 }
+_SAME = "with --baseline as it was given here"
+"""A report knows its baseline by name alone, and the case is one of that file's."""
 
 
 def report_text(report: CheckReport, record: Record) -> str:
@@ -55,9 +57,9 @@ def _which_kernel(report: CheckReport) -> list[str]:
         return []
     command = f"regress profile --case {slower[0]} --toolchain"
     if report.toolchain == report.reference_toolchain:
-        return [f"hint: {command} {report.toolchain} times each kernel; --diff compares two such profiles"]
+        return [f"hint: {command} {report.toolchain} times each kernel, {_SAME}; --diff compares two such"]
     return [
-        "hint: which kernel got slower:",
+        f"hint: which kernel got slower, {_SAME}:",
         f"  {command} {report.reference_toolchain} --output old.json",
         f"  {command} {report.toolchain} --output new.json",
         "  regress profile --diff old.json new.json",

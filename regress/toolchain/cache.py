@@ -80,7 +80,7 @@ class Place:
         """What is installed there; `None` where nothing is, or not to the end."""
         try:
             stored = msgspec.json.decode((self.folder / "toolchain.json").read_bytes(), type=Stored)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *storage.DAMAGED):
             return None
         # The interpreter is a link: it dangles once the Python it was made from is gone.
         good = stored.schema == SCHEMA and self.python(stored.environment).exists()

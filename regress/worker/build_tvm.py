@@ -135,9 +135,9 @@ def _variant(
     )
 
 
-_FEWEST_MULTIPROCESSORS = {80: 56, 86: 16, 87: 8, 89: 20, 90: 114, 100: 132, 120: 20}
-"""Compute capability, times ten, to the multiprocessors of its smallest part: A30, RTX 3050, Orin Nano, RTX 4050,
-H100 PCIe, B100, RTX 5050. Source: NVIDIA's data sheets."""
+_FEWEST_MULTIPROCESSORS = {80: 56, 86: 6, 87: 4, 89: 16, 90: 114}
+"""Compute capability, times ten, to the multiprocessors of a small part: A30, RTX A400, Orin Nano 4 GB, RTX 500 Ada,
+H100 PCIe. Slices of a GPU (MIG) and low power modes have fewer: for them, build on the machine itself."""
 
 
 def _multiprocessors(name: str, target: tvm.target.Target) -> int:

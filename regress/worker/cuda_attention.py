@@ -94,8 +94,8 @@ __device__ __forceinline__ void {name}(const half* qkv, const int* positions, ha
         k = T.match_buffer(k_handle, (tokens, kv_heads, dim), "float16")
         v = T.match_buffer(v_handle, (tokens, kv_heads, dim), "float16")
         position_map = T.match_buffer(position_map_handle, (tokens,), "int32", elem_offset=position_map_offset)
-        for _piece in T.thread_binding(blocks, thread="blockIdx.x"):
-            for _token in T.thread_binding(tokens, thread="blockIdx.y"):
+        for _token in T.thread_binding(tokens, thread="blockIdx.x"):
+            for _piece in T.thread_binding(blocks, thread="blockIdx.y"):
                 for _thread in T.thread_binding(_THREADS, thread="threadIdx.x"):
                     with T.sblock("rope"):
                         T.reads()

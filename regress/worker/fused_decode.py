@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 _THREADS = 256
 _BLOCKS_OF_PROCESSOR = 2
-"""Blocks that a multiprocessor holds at once: 256 threads of no more than 128 registers; they take about 80."""
+"""Blocks that a multiprocessor holds at once: 256 threads of no more than 128 registers."""
+_WIDEST_HIDDEN = 7168
+"""Hidden size up to which a thread needs no more than 127 registers (80 at 4096): its part of a norm lies in them."""
 _BARRIERS = 3
 _GROUP = 32
 """Columns that share a scale."""
@@ -45,7 +47,8 @@ def covers(config: LlamaConfig, quantization: Quantization) -> bool:
     """
     widths = (config.hidden_size, config.intermediate_size, config.num_attention_heads * config.head_dim)
     return (
-        quantization.grouped
+        config.hidden_size <= _WIDEST_HIDDEN
+        and quantization.grouped
         and quantization.dtype == "float16"
         and all(width % _GROUP == 0 and width <= _WIDEST for width in widths)
         and config.vocab_size % _MOST_ROWS == 0
@@ -70,10 +73,10 @@ class FusedDecode:
         for index, layer in enumerate(layers):
             mixed = layer.self_attn.mix(qkv, kv_cache, index)
             if index + 1 < len(layers):
-                norm, weight = layers[index + 1].input_layernorm, layers[index + 1].self_attn.qkv
+                norm, weight, dtype = layers[index + 1].input_layernorm, layers[index + 1].self_attn.qkv, "float16"
             else:
-                norm, weight = model.model.norm, model.output_layer
-            hidden, qkv, arrived = self._step(model.config, layer, norm, weight, (mixed, hidden, arrived))
+                norm, weight, dtype = model.model.norm, model.output_layer, "float32"
+            hidden, qkv, arrived = self._step(model.config, layer, (norm, weight, dtype), (mixed, hidden, arrived))
         return qkv
 
     @property
@@ -94,17 +97,15 @@ class FusedDecode:
         self,
         config: LlamaConfig,
         layer: Any,  # noqa: ANN401  # a DecoderLayer, whose parts nn.Module does not type
-        next_norm: nn.RMSNorm,
-        next_weight: QuantizedWeight,
+        after: tuple[nn.RMSNorm, QuantizedWeight, str],
         inputs: tuple[Tensor, Tensor, Tensor],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The residual stream after a layer, the product of the next matrix with it, and the next step's counters."""
         mixed, hidden, arrived = inputs
+        next_norm, next_weight, dtype = after
         out, gate_up, down = layer.self_attn.o_proj, layer.mlp.gate_up_proj, layer.mlp.down_proj
-        last = not hasattr(next_weight, "bias")  # the output layer
         bias = getattr(next_weight, "bias", None)
         vector = next_norm.weight if bias is None else bias
-        dtype = "float32" if last else "float16"
         outputs = [
             Tensor.placeholder([1, 1, size], kind)
             for size, kind in (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from integration.workshop import REPOSITORY
 
-from regress import process
+from regress import device, process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,6 +108,18 @@ def test_a_campaign_without_a_verdict_is_not_green(tmp_path: Path) -> None:
     output = process.run(argv, cwd=tmp_path)
     assert output.exit.code == 8, output.stderr
     assert output.stdout == "no verdict on identical builds in this history\n"
+
+
+@pytest.mark.skipif(device.no_gpu() is None, reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_said_before_anything_is_made(folder: Path) -> None:
+    """The H200's own baseline: not a byte of its 41 GB of weights is written, and no build is called broken."""
+    baseline = REPOSITORY / "baselines" / "h200.toml"
+    env = {**os.environ, "REGRESS_HOME": str(folder / "home")}
+    argv: list[str | Path] = [sys.executable, "-m", "regress", "run", "--baseline", baseline]
+    output = process.run(argv, cwd=folder, env=env, timeout_s=60)
+    assert output.exit.code == 3, output.stderr
+    assert "h200.toml: cases[0].target: cuda is this machine's GPU, and there is none: " in output.stderr
+    assert not (folder / "home" / "models").exists()
 
 
 def test_no_network_is_said_and_leaves_nothing(folder: Path) -> None:

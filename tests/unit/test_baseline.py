@@ -225,3 +225,19 @@ def test_a_device_is_required_to_be_in_a_state() -> None:
     assert (plain.measure.retries, plain.measure.cooldown_s) == (2, 10.0)
     text = TEXT + '\n[device]\npower_mode = "MAXN"\nmin_sm_clock_mhz = 1300.5\n'
     assert parse_baseline(text, "b.toml").device == Required(power_mode="MAXN", min_sm_clock_mhz=1300.5)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('power_mode = " "', "device.power_mode: Expected `str` matching regex"),
+        ('power_mode = "700 W "', "device.power_mode: Expected `str` matching regex"),
+        ("min_sm_clock_mhz = nan", "device.min_sm_clock_mhz: Expected `float` > 0.0"),
+        ("min_sm_clock = 1300", "device.min_sm_clock: unknown key; did you mean 'min_sm_clock_mhz'?"),
+    ],
+)
+def test_a_state_that_no_device_can_be_in_is_named(line: str, message: str) -> None:
+    """A mode that is no word, or has a space at its end, would discard every replicate."""
+    with pytest.raises(ConfigError) as caught:
+        parse_baseline(f"{TEXT}\n[device]\n{line}\n", "b.toml")
+    assert str(caught.value).startswith(f"b.toml: {message}")

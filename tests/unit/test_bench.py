@@ -49,6 +49,12 @@ def test_a_bad_prompt_file_is_named(prompts: object, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
+def test_a_prompt_file_in_another_encoding_is_named() -> None:
+    """Latin-1's ü is no UTF-8."""
+    with pytest.raises(ConfigError, match=r"p\.json: not a prompt file: 'utf-8' codec can't decode byte 0xfc"):
+        bench.parse_prompts('[{"text": "Gr\xfc\xdfe", "tokens": [1]}]'.encode("latin-1"), "p.json")
+
+
 RESULT = {
     "samples": {"decode_tokens_per_s": [50.0]},
     "token_ids": [1, 2],

@@ -100,6 +100,18 @@ def test_an_address_follows_what_decides_the_code_and_nothing_else() -> None:
     assert order(local=other).address != here
 
 
+def test_an_artifact_for_the_gpu_that_is_here_is_of_its_power_mode() -> None:
+    """It decides how many multiprocessors a Jetson has; what runs on a processor, or is made for any GPU, is spared."""
+
+    def addresses(target: str) -> set[str]:
+        flags = tuple(sorted(FLAGS.items()))
+        recipe = Recipe(model="synthetic:x", quantization="q4f16_1", target=target, flags=flags)
+        modes: list[dict[str, object]] = [{}, {"power_mode": "MAXN"}, {"power_mode": "MODE_15W"}, {"mig": True}]
+        return {order(recipe=recipe, machine=make_environment(**mode)).address for mode in modes}
+
+    assert [len(addresses(target)) for target in ("cuda", "cuda-sm_87", "llvm")] == [4, 1, 1]
+
+
 def test_an_artifact_is_immutable() -> None:
     """Stored objects cannot be edited in place."""
     with pytest.raises(AttributeError):

@@ -224,6 +224,12 @@ def test_a_file_that_is_not_listed_is_refused(tmp_path: Path) -> None:
         unpack(tar(tmp_path / "t.tar", members), tmp_path / "out")
 
 
+def test_a_manifest_with_a_damaged_byte_is_refused(tmp_path: Path) -> None:
+    head = record.encode(manifest()).replace(b'"python": "', b'"python": "\xff')
+    with pytest.raises(ToolchainError, match=r"bundle t\.tar: bundle\.json: 'utf-8' codec can't decode byte"):
+        bundle.read_manifest(tar(tmp_path / "t.tar", {"bundle.json": head}))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

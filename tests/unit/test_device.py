@@ -9,6 +9,7 @@ import pytest
 
 from regress import device
 from regress.device import cpu
+from regress.device.nvml import Absent
 from regress.record import digest
 
 if TYPE_CHECKING:
@@ -120,3 +121,13 @@ def test_an_energy_counter_that_begins_anew_goes_on(tmp_path: Path) -> None:
         put(tmp_path, {"energy_uj": now})
         found.append(counter.energy_j() - first)
     assert found == pytest.approx([10.0, 100.0, 110.0])
+
+
+def test_a_gpu_that_only_a_device_node_tells_of_is_no_missing_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "gpu_here", lambda _: Absent(reason="no NVIDIA driver here"))
+    assert device.no_gpu(None, tmp_path) == "no NVIDIA driver here"
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/nvidia0").touch()
+    assert device.no_gpu(None, tmp_path) is None

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from factories import make_case, make_record, make_replicate
+import pytest
+from factories import NOON, make_case, make_record, make_replicate
 
-from regress import drill
+from regress import drill, pipeline
 from regress.baseline import parse_baseline
-from regress.check import check
+from regress.check import Beside, check
 from regress.drill import LATENCY, record_drills
+from regress.errors import BenchError
 from regress.fault import Fault
+from regress.replicate import Discarded
 from regress.report.proof import faults_text
 from regress.verdict import missing
 
 if TYPE_CHECKING:
-    import pytest
-
     from regress.job import Job
     from regress.record import Record
 
@@ -32,6 +35,9 @@ target = "llvm"
 prompt_tokens = 16
 new_tokens = 128
 """
+
+
+HOT = Discarded(started_at=NOON, reason="throttled", text="it was hot")
 
 
 class FakeJob:
@@ -109,6 +115,43 @@ def test_the_text_counts_what_became_of_the_faults() -> None:
     assert text.endswith(
         "drill: 1 seen, 1 hidden by the noise of this machine, 1 NOT SEEN: the gate is green where it must be red\n"
     )
+
+
+GAVE_UP = make_case(KEY, replicates=(), gave_up="throttled", discarded=(HOT,))
+
+
+class HotCampaign:
+    """The build as it is can be measured, the slower one not."""
+
+    def __init__(self, *_: object) -> None:
+        self.device = nullcontext
+
+    def measure(self, _wanted: object) -> None:
+        """Takes no time."""
+
+    def records(self) -> list[Record]:
+        return [plain(), make_record(GAVE_UP)]
+
+
+def test_a_device_too_hot_to_drill_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was kept of the slower build, so that nobody knows what extra work costs."""
+    monkeypatch.setattr(drill, "Campaign", HotCampaign)
+    job = SimpleNamespace(baseline=FakeJob.baseline, baseline_name="b.toml", flags={})
+    with pytest.raises(BenchError) as caught:
+        drill.drill(job, "tvm-0.26.0")  # type: ignore[arg-type]
+    assert str(caught.value) == f"drill: {KEY} cannot be measured"
+    assert caught.value.cause == "1 replicate discarded (throttled), the last because it was hot"
+
+
+def test_a_slower_build_that_could_not_be_measured_is_not_called_green(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its build passes the gates that need no device, and these verdicts come first."""
+    beside = Beside(record=plain(), stands_in=False)
+    report = check(make_record(GAVE_UP), FakeJob.baseline, "b.toml", beside)
+    assert [verdict.outcome for verdict in report.verdicts] == ["pass", "inconclusive"]
+    monkeypatch.setattr(pipeline, "measure_and_judge", lambda *_: ([], report))
+    job = SimpleNamespace(baseline=FakeJob.baseline, baseline_name="b.toml", flags={})
+    fault = drill._slower_build(job, "tvm-0.26.0", 0.1, 10)  # type: ignore[arg-type]
+    assert (fault.outcome, fault.found) == ("inconclusive", "hidden")
 
 
 def test_a_missing_case_is_no_pass() -> None:

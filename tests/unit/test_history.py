@@ -71,12 +71,17 @@ def test_entries_come_oldest_first_with_their_reports(tmp_path: Path) -> None:
 
 
 def test_a_bad_file_among_good_ones_is_named_and_the_others_stay(tmp_path: Path) -> None:
-    """One truncated record hides nothing else."""
+    """One truncated record, or one with a flipped bit, hides nothing else; a report of that kind hides its own."""
     path = history.append(make_record(), tmp_path)
-    path.with_name("broken.json").write_bytes(path.read_bytes()[:100])
+    old = history.append(make_record(at=NOON - timedelta(days=40)), tmp_path)
+    report = old.with_name(f"{old.stem}.check.json")
+    report.write_bytes(b'{"schema": 1, "record": "\xff"}')
+    broken, flipped = path.with_name("broken.json"), path.with_name("flipped.json")
+    broken.write_bytes(path.read_bytes()[:100])
+    flipped.write_bytes(path.read_bytes().replace(b'"runner": "', b'"runner": "\xff'))
     bad: list[HistoryError] = []
     assert len(history.entries(tmp_path, on_bad=bad.append)) == 1
-    assert [str(error).startswith(str(path.with_name("broken.json"))) for error in bad] == [True]
+    assert {str(error).partition(": ")[0] for error in bad} == {str(each) for each in (report, broken, flipped)}
 
 
 def test_a_history_that_is_not_there_is_empty(tmp_path: Path) -> None:

@@ -283,7 +283,7 @@ def test_what_a_killed_process_left_is_not_taken_for_a_model(home: Path) -> None
     assert left_in(home) == [done.name]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "deleted", "no marker", "broken marker"])
+@pytest.mark.parametrize("damage", ["truncated", "deleted", "no marker", "broken marker", "flipped marker"])
 def test_a_damaged_model_is_written_again(home: Path, damage: str) -> None:
     model = resolve("synthetic:llama-mini", home)
     weights, marker = model.folder / "model.safetensors", model.folder / "regress-model.json"
@@ -291,6 +291,8 @@ def test_a_damaged_model_is_written_again(home: Path, damage: str) -> None:
         os.truncate(weights, 1000)
     elif damage == "broken marker":
         marker.write_text("{")
+    elif damage == "flipped marker":
+        marker.write_bytes(marker.read_bytes().replace(b'"digest":"', b'"digest":"\xff'))
     else:
         (weights if damage == "deleted" else marker).unlink()
     assert resolve("synthetic:llama-mini", home) == model
@@ -426,10 +428,11 @@ def test_another_content_is_another_digest(tiny: Path, home: Path, changed: str)
     assert resolve(f"path:{tiny}", home).identity.digest != before
 
 
-def test_a_broken_memory_of_digests_is_made_anew(tiny: Path, home: Path) -> None:
+@pytest.mark.parametrize("damaged", [b'"12', b'"\xff"'])
+def test_a_broken_memory_of_digests_is_made_anew(tiny: Path, home: Path, damaged: bytes) -> None:
     first = resolve(f"path:{tiny}", home)
     (remembered,) = (home / "models" / "digests").iterdir()
-    remembered.write_text('"12')
+    remembered.write_bytes(damaged)
     assert resolve(f"path:{tiny}", home) == first
     assert remembered.read_text() == f'"{first.identity.digest}"'
 
@@ -557,8 +560,9 @@ def test_an_index_names_files_beside_it(tiny: Path, home: Path, weight_map: dict
     assert refusal(tiny, home) == message
 
 
-def test_a_broken_index_is_named(tiny: Path, home: Path) -> None:
-    (tiny / "model.safetensors.index.json").write_text("{}")
+@pytest.mark.parametrize("content", [b"{}", b'{"weight_map": {"\xff": "x"}}'])
+def test_a_broken_index_is_named(tiny: Path, home: Path, content: bytes) -> None:
+    (tiny / "model.safetensors.index.json").write_bytes(content)
     assert refusal(tiny, home).startswith("DIR/model.safetensors.index.json: ")
 
 

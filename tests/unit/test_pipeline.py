@@ -16,6 +16,7 @@ from regress.campaign import Side
 from regress.errors import ToolchainError
 from regress.pipeline import Plan, measure_and_judge
 from regress.proposal import Why, with_references
+from regress.replicate import Discarded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -175,6 +176,14 @@ def test_what_somebody_asks_to_compare_with_is_what_is_compared(campaign: type[F
     (old, new), report, _ = judged(Plan(sides=[OLD, NEW], beside=0, stands_in=False))
     assert decode(report) == [("pass", "paired")] * 2
     assert [len(record.cases[0].replicates) for record in (old, new)] == [4, 4]
+
+
+def test_a_reference_that_was_given_up_beside_is_kept_with_what_was_discarded() -> None:
+    """The report names it; what was only built is left out."""
+    hot = Discarded(started_at=NOON, reason="throttled", text="it was hot")
+    given_up = make_case(TWO_KEYS[0], replicates=(), discarded=(hot,), gave_up="throttled")
+    record = make_record(given_up, make_case(TWO_KEYS[1], replicates=()))
+    assert pipeline._measured_part(record).cases == (given_up,)
 
 
 def test_other_toolchains_get_their_replicates_and_no_more(campaign: type[FakeCampaign]) -> None:

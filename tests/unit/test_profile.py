@@ -31,6 +31,7 @@ def test_a_profile_comes_back_from_its_file() -> None:
         (lambda data: data[:300], "p.json: Input data was truncated"),
         (lambda _: b'{"schema": 2}', "p.json: schema 2 is newer than this regress reads (1)"),
         (lambda _: b'{"schema": 1}', "p.json: Object missing required field `profiled_at`"),
+        (lambda data: data.replace(b'"runner": "', b'"runner": "\xff'), "p.json: 'utf-8' codec can't decode byte"),
         (lambda _: b"[]", "p.json: Expected `object`, got `array`"),
         (
             lambda data: data.replace(b'"calls": 4', b'"calls": 0'),

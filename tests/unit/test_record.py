@@ -86,6 +86,7 @@ def _with_metric(name: str) -> bytes:
     [
         (encode(make_record())[:200], "r.json: Input data was truncated"),
         (b"", "r.json: Input data was truncated"),
+        (encode(make_record()).replace(b'"runner": "', b'"runner": "\xff'), "r.json: 'utf-8' codec can't decode byte"),
         (b"{}", "r.json: Object missing required field `schema`"),
         (_broken({"schema": 3}), "r.json: schema 3 is newer than this regress reads (2)"),
         (_broken({"host": "x"}), "r.json: Object contains unknown field `host`"),

@@ -30,19 +30,19 @@ def test_a_report_says_the_verdict_its_numbers_and_what_it_was_compared_with() -
 
 
 def test_a_lost_rate_says_how_to_find_the_kernel() -> None:
-    """With both toolchains, as they can be typed; nothing of the kind where no rate was lost."""
+    """With both toolchains, and that the case is one of this baseline's; nothing of the kind where no rate was lost."""
     record, reference = make_record(make_case(decode=(40.0, 40.0, 50.0)), toolchain="tvm-0.27.0"), make_record()
     text = report_text(make_report(record, reference), record)
     assert (
         "\nverdict: regressed\n"
-        "hint: which kernel got slower:\n"
+        "hint: which kernel got slower, with --baseline as it was given here:\n"
         f"  regress profile --case {CASE} --toolchain tvm-0.26.0 --output old.json\n"
         f"  regress profile --case {CASE} --toolchain tvm-0.27.0 --output new.json\n"
         "  regress profile --diff old.json new.json\n"
     ) in text
     same = make_record(make_case(decode=(40.0, 40.0, 50.0)))
     alone = report_text(make_report(same, reference), same)
-    assert f"hint: regress profile --case {CASE} --toolchain tvm-0.26.0 times each kernel; --diff" in alone
+    assert f"hint: regress profile --case {CASE} --toolchain tvm-0.26.0 times each kernel, with --baseline" in alone
     assert "regress profile" not in report_text(make_report(reference, reference), reference)
 
 

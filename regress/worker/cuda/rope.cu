@@ -32,13 +32,13 @@ __device__ __forceinline__ void rope_unpack(uint2 packed, float (&values)[4]) {
 }
 
 // (tokens, H_Q + 2 H_KV, D) half to q (tokens, H_Q, D), k and v (tokens, H_KV, D).
-// Grid: (blocks of ROPE_THREADS over a token's 8-value pieces, tokens).
+// Grid: (tokens, blocks of ROPE_THREADS over a token's 8-value pieces).
 template <int H_Q, int H_KV, int D>
 __device__ __forceinline__ void rope_split(const half* qkv, const int* positions, half* q, half* k, half* v,
                                            const float* frequencies, bool turn) {
   constexpr int pieces = D / 8, heads = H_Q + 2 * H_KV;
-  const int index = blockIdx.x * ROPE_THREADS + threadIdx.x, head = index / pieces, at = index % pieces * 4;
-  const long long token = blockIdx.y;
+  const int index = blockIdx.y * ROPE_THREADS + threadIdx.x, head = index / pieces, at = index % pieces * 4;
+  const long long token = blockIdx.x;
   if (head >= heads) return;
   const half* from = qkv + (token * heads + head) * D + at;
   uint2 low = *reinterpret_cast<const uint2*>(from), high = *reinterpret_cast<const uint2*>(from + D / 2);
