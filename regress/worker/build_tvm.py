@@ -141,7 +141,7 @@ H100 PCIe. Slices of a GPU (MIG) and low power modes have fewer: for them, build
 
 
 def _multiprocessors(name: str, target: tvm.target.Target) -> int:
-    """How many multiprocessors the GPU has: counted where it is this machine's, else those of its kind's smallest."""
+    """The GPU's multiprocessors: counted where it is this machine's, else those of a small one of its kind."""
     if name == "cuda":
         return int(tvm.cuda(0).multi_processor_count)
     return _FEWEST_MULTIPROCESSORS.get(cuda_attention.compute_capability(target), min(_FEWEST_MULTIPROCESSORS.values()))

@@ -43,7 +43,8 @@ _WIDEST = 24_000
 def covers(config: LlamaConfig, quantization: Quantization) -> bool:
     """Whether the kernels can multiply this model's matrices.
 
-    They are packed, in whole groups; warps take whole sets of rows; and a vector fits the shared memory of a block.
+    They are packed, in whole groups; warps take whole sets of rows; and a vector fits the registers and the shared
+    memory of a block.
     """
     widths = (config.hidden_size, config.intermediate_size, config.num_attention_heads * config.head_dim)
     return (

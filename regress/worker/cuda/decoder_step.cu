@@ -2,8 +2,8 @@
 // output projection + residual | normalise, gate and up, silu | down projection + residual | normalise, next matrix.
 //
 // A grid of no more blocks than the device holds at once goes through all four products. Between two of them it waits
-// for all of its blocks, with the first weights of the next product on their way: the memory is never idle, which
-// between four kernels it would be for two to three microseconds each time.
+// for all of its blocks, with the first weights of the next product on their way. As four kernels, the same work would
+// need three launches more from the host for each layer.
 
 #ifndef REGRESS_DECODER_STEP
 #define REGRESS_DECODER_STEP
