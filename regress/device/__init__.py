@@ -78,18 +78,23 @@ def environment(
         "driver": None,
         "settings": dict(settings),
     }
-    if any(on_gpu(target) for target in targets):
-        decisive.update(_decisive(gpu_here(visible)))
-    memory_bytes = cpu.memory_bytes()
+    gpu = gpu_here(visible) if any(on_gpu(target) for target in targets) else Absent(reason="not asked for")
+    decisive.update(_decisive(gpu))
     # What an operating system reports varies by some MiB from boot to boot: two significant figures stay.
-    fingerprint = digest({**decisive, "memory": f"{memory_bytes:.1e}"})
+    fingerprint = digest({**decisive, "memory": f"{_memory_bytes(gpu):.1e}"})
     return Environment(
         fingerprint=fingerprint,
         system=_system(),
         kernel=platform.release(),
-        memory_bytes=memory_bytes,
+        memory_bytes=cpu.memory_bytes(),
         **decisive,  # type: ignore[arg-type]
     )
+
+
+def _memory_bytes(gpu: Identity | Board | Absent) -> int:
+    """Memory that the models are in: cards of one name differ in it, and the host's, beside it, decides nothing."""
+    own = gpu.memory_bytes if isinstance(gpu, nvidia.Identity) else None
+    return cpu.memory_bytes() if own is None else own
 
 
 def _decisive(gpu: Identity | Board | Absent) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from regress import device
-from regress.device import jetson, nvidia
+from regress.device import cpu, jetson, nvidia
 from regress.device.nvidia import Gpu, Identity, Upkeep
 from regress.device.nvml import Absent, load
 from regress.device.tenants import Tenants
@@ -27,6 +27,7 @@ class FakeNvml:
 
     missing: frozenset[str] = frozenset()
     count: int = 1
+    total: int = 150754820096
     used: int = 644939776
     processes: dict[int, int | None] = field(default_factory=dict)
     reasons: int = 0x4
@@ -87,7 +88,7 @@ class FakeNvml:
         return [self.mig, self.mig]
 
     def nvmlDeviceGetMemoryInfo(self, _: object) -> Any:  # noqa: N802, ANN401
-        return SimpleNamespace(total=150754820096, used=self.used)
+        return SimpleNamespace(total=self.total, used=self.used)
 
     def nvmlDeviceGetPowerManagementLimit(self, _: object) -> int:  # noqa: N802
         return 700000
@@ -317,6 +318,18 @@ def test_a_gpu_is_the_environments_device(monkeypatch: pytest.MonkeyPatch) -> No
     assert device.environment({}, "3.11.7", ["cuda"]).fingerprint != here.fingerprint
     monkeypatch.setattr(nvidia, "load", lambda: Absent(reason="no NVIDIA driver here"))
     assert device.environment({}, "3.11.7", ["cuda"]) == device.environment({}, "3.11.7", ["llvm"])
+
+
+def test_a_gpus_own_memory_tells_two_machines_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cards of one name are sold with 8 or 12 GB. The host's, which a virtual machine is given as it goes, does not."""
+    monkeypatch.setattr(jetson, "board", lambda: None)
+    monkeypatch.setattr(nvidia, "load", FakeNvml)
+    here = device.environment({}, "3.11.7", ["cuda"])
+    monkeypatch.setattr(cpu, "memory_bytes", lambda: 33 * 2**30)
+    grown = device.environment({}, "3.11.7", ["cuda"])
+    assert (grown.fingerprint, grown.memory_bytes) == (here.fingerprint, 33 * 2**30)
+    monkeypatch.setattr(nvidia, "load", lambda: FakeNvml(total=12 * 2**30))
+    assert device.environment({}, "3.11.7", ["cuda"]).fingerprint != here.fingerprint
 
 
 def test_a_gpu_that_cannot_be_read_is_measured_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
