@@ -30,6 +30,7 @@ from regress.worker.passes import (
     FuseDequantizeMatmul,
 )
 from regress.worker.quantize import QUANTIZATIONS, Quantization
+from regress.worker.step_graph import CaptureStep
 
 if TYPE_CHECKING:
     from regress.worker.protocol import Channel
@@ -73,7 +74,8 @@ def main(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
         if not model.variant.tvm_attention:
             module = tvm.transform.Sequential([ReplaceAttention(config)])(module)
         metadata = _metadata(config, quantization, limits, params)
-        library = compile_module(module, target, metadata, limits, flags)
+        capture = target.kind.name == "cuda" and flags["cuda_graph"] == "1"
+        library = compile_module(module, target, metadata, limits, flags["schedule"], capture=capture)
         compile_left_sources(library.executable.mod)
     library.executable.export_library(str(output / LIBRARY))
     channel.progress("quantize")
@@ -156,12 +158,14 @@ class Compiled:
         self.planned_memory = metadata.planned_memory
 
 
-def compile_module(
+def compile_module(  # noqa: PLR0913  # what it is made of
     module: tvm.IRModule,
     target: tvm.target.Target,
     metadata: dict[str, Any],
     limits: dict[str, int],
-    flags: dict[str, str],
+    schedule: str,
+    *,
+    capture: bool,
 ) -> Compiled:
     """The model compiled for the current target.
 
@@ -170,11 +174,11 @@ def compile_module(
         target: What to compile for.
         metadata: What `_metadata` shall return, planned memory aside.
         limits: `context_window_size` and `prefill_chunk_size`.
-        flags: Build flags.
+        schedule: The build flag of that name.
+        capture: Whether decode steps are CUDA graphs.
     """
     kernels, attach = CollectKernels(), AttachMetadata(metadata)
     bounds = {"seq_len": limits["prefill_chunk_size"], "total_seq_len": limits["context_window_size"]}
-    cuda_graph = target.kind.name == "cuda" and flags["cuda_graph"] == "1"
     passes = [
         AttachBounds(bounds),
         relax.transform.FuseTransposeMatmul(),
@@ -184,7 +188,7 @@ def compile_module(
         relax.transform.FuseOps(),
         relax.transform.FuseTIR(),
         FuseDequantizeMatmul(),
-        *_schedule_passes(target, flags["schedule"]),
+        *_schedule_passes(target, schedule),
         DeclareNoAlias(),
         kernels,
         relax.transform.RewriteDataflowReshape(),
@@ -193,7 +197,7 @@ def compile_module(
         relax.transform.CallTIRRewrite(),
         relax.transform.StaticPlanBlockMemory(),
         attach,
-        *([relax.transform.RewriteCUDAGraph()] if cuda_graph else []),
+        *([CaptureStep()] if capture else []),
         relax.transform.LowerAllocTensor(),
         relax.transform.KillAfterLastUse(),
         relax.transform.LowerRuntimeBuiltin(),
@@ -201,7 +205,7 @@ def compile_module(
         relax.transform.VMShapeLower(),
         relax.transform.AttachGlobalSymbol(),
     ]
-    with tvm.transform.PassContext(opt_level=3, config={"relax.backend.use_cuda_graph": cuda_graph}):
+    with tvm.transform.PassContext(opt_level=3, config={"relax.backend.use_cuda_graph": capture}):
         lowered = tvm.transform.Sequential(passes)(module)
         executable = tvm.compile(lowered, target, relax_pipeline=tvm.transform.Sequential([]))
     return Compiled(executable, kernels, attach)

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from integration.workshop import STEPS, Artifact, Workshop, rows, worst
 
@@ -58,6 +59,15 @@ def test_a_prompt_is_the_prompt_without_its_last_token_and_one_decode_step(probe
         most, rms = worst(probed.logits[length][0], probed.logits[length - 1][1])
         assert most < FLOAT16_MOST
         assert rms < FLOAT16_RMS
+
+
+def test_a_captured_step_answers_as_its_kernels_one_by_one(workshop: Workshop, preset: str, probed: Probed) -> None:
+    """To the last bit: where it is captured, where it is launched again, in the next page and the next sequence."""
+    artifact = workshop.build_with(
+        workshop.cuda_toolchain(), preset, "q4f16_1", target="cuda", flags={"cuda_graph": "1"}
+    )
+    for prompt, logits in workshop.probe_artifact(artifact, device="cuda").logits.items():
+        assert np.array_equal(logits, probed.logits[prompt])
 
 
 def test_the_target_is_the_gpu_that_is_here_spelt_for_tensor_cores(artifact: Artifact) -> None:

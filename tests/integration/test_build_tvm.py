@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from integration.workshop import (
+    GRAPH_PROBE,
     LATEST,
     STEPS,
+    TOKENS,
     TOOLCHAINS,
     Workshop,
     rows,
@@ -277,6 +279,41 @@ def test_tvms_own_kernels_can_be_asked_for(workshop: Workshop) -> None:
     )
     assert not [name for name in artifact.kernels if name.startswith("decoder_")]
     assert b"ad_split" not in (artifact.folder / "lib.so").read_bytes()
+
+
+def test_a_step_is_captured_once_for_each_number_of_pages(workshop: Workshop, tvm_toolchain: str) -> None:
+    """And launched again for each further token of a page, with the arguments of when it was captured, to the last bit.
+
+    There is no GPU here: what stands in for CUDA graphs knows the functions that TVM calls, and not the kernels that
+    these launch. Without our kernels the first layer is in graphs of its own, around what adds up the embedding.
+    """
+    artifact = workshop.build("llama-mini", "q4f16_1", tvm_toolchain)
+    folder = workshop.new_folder("graphs")
+    request = {
+        "regress": str(WORKERS.parent),
+        "model": str(workshop.model("llama-mini")),
+        "artifact": str(artifact.folder),
+        "output": str(folder / "artifact"),
+        "prompts": [(TOKENS[:45], 5), (TOKENS[50:106], 16), (TOKENS[3:50], 30)],
+    }
+    (folder / "request.json").write_text(json.dumps(request))
+    command = [artifact.toolchain.python, GRAPH_PROBE, folder / "request.json"]
+    output = process.run(command, env={**os.environ, **artifact.toolchain.env}, timeout_s=300)
+    assert output.exit.ok, output.stderr
+    found = json.loads(output.stdout.splitlines()[-1])
+    assert found["difference"] == 0
+    steps = 40 + 40 + 17
+    assert found["captured"] == {graph: [1, 2, 3, 4] for graph in "012"}
+    assert found["launches"] == 3 * steps
+
+
+def test_a_captured_step_passes_the_compiler(workshop: Workshop) -> None:
+    artifact = workshop.build_with(
+        workshop.cuda_toolchain(), "llama-small", "q4f16_1", target="cuda-sm_90", flags={"cuda_graph": "1"}
+    )
+    library = (artifact.folder / "lib.so").read_bytes()
+    assert b"vm.builtin.cuda_graph.run_or_capture" in library
+    assert b"pages_of" in library
 
 
 GROUPED_HEADS = """\

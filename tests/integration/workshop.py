@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 REPOSITORY = Path(__file__).parents[2]
 PROBE = Path(__file__).with_name("llama_probe.py")
+GRAPH_PROBE = Path(__file__).with_name("graph_probe.py")
 CONFIG = parse_config((REPOSITORY / "regress.toml").read_text(), "regress.toml")
 TOOLCHAINS = ("tvm-0.25.0.post1", "tvm-0.26.0", "tvm-0.27.0.post1")
 LATEST = TOOLCHAINS[-1]
