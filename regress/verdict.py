@@ -10,7 +10,7 @@ import msgspec
 from regress import errors
 from regress.artifact import BuildFacts  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.decision import Decision, DecisionReason
-from regress.record import Failure  # noqa: TC001  # as above
+from regress.record import CaseKey, Failure  # noqa: TC001  # as above
 from regress.replicate import GuardReason
 from regress.stats import Prior  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.stored import Sha256, Stored
@@ -56,7 +56,8 @@ Reason = Literal[
     "other_model",
 ]
 
-_SEVERITY: tuple[Outcome, ...] = ("pass", "improved", "inconclusive", "missing", "broken", "regressed")
+SEVERITY: tuple[Outcome, ...] = ("pass", "improved", "inconclusive", "missing", "broken", "regressed")
+"""Outcomes, the gravest last."""
 
 
 class Spread(Stored, frozen=True):
@@ -115,7 +116,7 @@ class Verdict(Stored, frozen=True):
         failure: Why the case is broken; `None` for every other outcome.
     """
 
-    case: str
+    case: CaseKey
     outcome: Outcome
     reason: Reason
     text: str
@@ -201,7 +202,7 @@ class CheckReport(Stored, frozen=True):
     @property
     def outcome(self) -> Outcome:
         """The gravest of its verdicts."""
-        return max((verdict.outcome for verdict in self.verdicts), key=_SEVERITY.index)
+        return max((verdict.outcome for verdict in self.verdicts), key=SEVERITY.index)
 
     @property
     def exit_code(self) -> int:

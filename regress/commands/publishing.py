@@ -6,15 +6,17 @@ import sys
 from typing import TYPE_CHECKING
 
 from regress import errors, history, site
+from regress.baseline import parse_baseline
 from regress.progress import say
 from regress.resources import shared
-from regress.workspace import open_workspace
+from regress.workspace import open_workspace, read_text, shown
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-    from regress.errors import HistoryError
+    from regress.baseline import Baseline
+    from regress.errors import RegressError
     from regress.progress import Reporter
     from regress.workspace import Workspace
 
@@ -24,7 +26,7 @@ def build_site(args: argparse.Namespace) -> int:
     workspace = open_workspace(args)
     if not workspace.history.is_dir() and (args.history or workspace.history.exists()):
         raise errors.HistoryError(f"{workspace.history}: no such folder of records")
-    bad: list[HistoryError] = []
+    bad: list[RegressError] = []
     index = _write(workspace, bad)
     sys.stdout.write(f"{index}\n")
     for error in bad:
@@ -34,7 +36,7 @@ def build_site(args: argparse.Namespace) -> int:
 
 def publish(workspace: Workspace, reporter: Reporter) -> None:
     """Writes the site at the end of a run."""
-    bad: list[HistoryError] = []
+    bad: list[RegressError] = []
     with reporter.step("site"):
         index = _write(workspace, bad)
     for error in bad:
@@ -42,7 +44,7 @@ def publish(workspace: Workspace, reporter: Reporter) -> None:
     reporter.note(f"  {index}")
 
 
-def _write(workspace: Workspace, bad: list[HistoryError]) -> Path:
+def _write(workspace: Workspace, bad: list[RegressError]) -> Path:
     found = history.entries(workspace.history, on_bad=bad.append)
     return site.build(
         [site.Entry(record=entry.record, report=entry.report) for entry in found],
@@ -50,4 +52,21 @@ def _write(workspace: Workspace, bad: list[HistoryError]) -> Path:
         title=workspace.config.title,
         templates=shared("templates"),
         assets=shared("site/assets"),
+        baselines=_baselines(workspace, bad),
     )
+
+
+def _baselines(workspace: Workspace, bad: list[RegressError]) -> dict[str, Baseline]:
+    """Runner to its baseline: the one that the command is about, and those that lie beside it."""
+    beside = [path for path in sorted(workspace.baseline_path.parent.glob("*.toml")) if path != workspace.baseline_path]
+    found = [baseline for path in beside if (baseline := _baseline(path, []))]  # not all that ends so is a baseline
+    own = _baseline(workspace.baseline_path, bad) if workspace.baseline_path.exists() else None
+    return {baseline.runner: baseline for baseline in [*found, *([own] if own else [])]}
+
+
+def _baseline(path: Path, bad: list[RegressError]) -> Baseline | None:
+    try:
+        return parse_baseline(read_text(path), shown(path))
+    except errors.ConfigError as error:
+        bad.append(error)
+        return None

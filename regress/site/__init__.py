@@ -1,13 +1,14 @@
-"""The static site: pages derived from stored records and their check reports alone.
+"""The static site: pages derived from stored records, their check reports and the baselines alone.
 
-    entries ─► pages (what is shown) ─► charts (Plotly figures as plain dicts) ─► render (HTML, assets, data)
+    entries ─► facts ─► series ─► overview, regressions ─► render (HTML, SVG) and payload (what scripts draw) ─► build
+       └─────────────────────────────────────► run ──────────┘
 
 The site opens from `file://`, asks no network for anything, and the same entries give the same bytes.
 """
 
 from __future__ import annotations
 
-from regress.site.pages import Entry
-from regress.site.render import build
+from regress.site.build import build
+from regress.site.entry import Entry
 
 __all__ = ["Entry", "build"]

@@ -1,122 +1,298 @@
-"""From page objects to files: the one place that knows Jinja, and the one that writes."""
+"""From page objects to text: the one place that knows Jinja, and where on the site everything is."""
 
 from __future__ import annotations
 
-import os
+import csv
+import io
+import re
+from dataclasses import dataclass
 from importlib.metadata import distribution
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from regress.errors import HistoryError
-from regress.record import encode
-from regress.site import charts, pages, units
+from regress.site import svg, units
+from regress.site.baselines import baseline_page
+from regress.site.facts import DECODE, PREFILL
+from regress.site.regressions import Event
+from regress.site.run import run_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
+    from markupsafe import Markup
+
+    from regress.baseline import Baseline
     from regress.record import Record
-    from regress.site.pages import Entry, Index
+    from regress.site.entry import Entry
+    from regress.site.facts import Run
+    from regress.site.overview import Runner
+    from regress.site.series import Point, Series, Value
+    from regress.verdict import Outcome
 
-PLOTLY_GLOB = "plotly-*.min.js"
-"""Copies of Plotly's script: written by a build, never committed, never copied as a hand-written asset."""
-
-
-def build(entries: Sequence[Entry], destination: Path, *, title: str, templates: Path, assets: Path) -> Path:
-    """The path of the site's `index.html`, written with all it needs beside it; nothing is ever deleted.
-
-    Args:
-        entries: The stored records with their reports, in any order; none gives a page that says so.
-        destination: The web root; made where absent.
-        title: Title of the site.
-        templates: Folder of the Jinja templates.
-        assets: Folder of the hand-written assets; may be `destination / "assets"` itself.
-
-    Raises:
-        HistoryError: A template or an asset cannot be read, or a file cannot be written.
-    """
-    try:
-        return _build(pages.index(entries, title), entries, destination, templates, assets)
-    except OSError as error:
-        path = error.filename or destination
-        raise HistoryError(f"{path}: {error.strerror or error}", hint="the site was not built") from error
-
-
-def _build(index: Index, entries: Sequence[Entry], destination: Path, templates: Path, assets: Path) -> Path:
-    html = render(index, templates)
-    for name, data in _assets(assets):
-        _write(destination / "assets" / name, data)
-    for entry in entries:
-        _write(destination / data_path(entry.record), encode(entry.record))
-    # Last, so that a page never stands without what it links to.
-    return _write(destination / "index.html", html.encode())
-
-
-def render(index: Index, templates: Path) -> str:
-    """The text of `index.html`.
-
-    Args:
-        index: What it shows.
-        templates: Folder of the Jinja templates.
-    """
-    environment = Environment(
-        loader=FileSystemLoader(templates),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(_FILTERS)
-    environment.globals.update(outcomes=pages.OUTCOMES, figure=charts.figure)
-    return environment.get_template("index.html").render(index=index, plotly=_plotly_name())
+OUTCOMES: dict[Outcome, tuple[str, str]] = {
+    "pass": ("✓", "a loss of the tolerance is excluded; build and answers are in order"),
+    "improved": ("▲", "better than the reference, beyond noise and tolerance"),
+    "regressed": ("▼", "worse than the reference beyond noise, and not inside the tolerance; or other answers"),
+    "inconclusive": ("?", "the measurements do not decide; the sentence says why"),
+    "broken": ("✕", "does not build, load or run"),
+    "missing": ("∅", "cannot be compared; the sentence beside it says why"),
+}
+"""Outcome to the sign that carries it without colour, and what it means."""
+MOST_ROWS = 100
+"""Runs in the table of a series; a CSV file has all of them."""
+_BADGE_COLOURS = {
+    "pass": "#176c3a",
+    "improved": "#0b5f8a",
+    "regressed": "#b3261e",
+    "inconclusive": "#7a5600",
+    "broken": "#8b2b6d",
+    "missing": "#566072",
+    None: "#566072",
+}
+_BADGE_CHARACTER, _BADGE_MARGIN = 6.6, 12
+"""Width of a character and of the margins of a badge's halves, in pixels."""
+_NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""Characters that XML cannot hold, escaped or not: a compiler that writes in colours gives such."""
+_UP = "../../"
+"""From the pages of runs and series to the site's root."""
 
 
 def data_path(record: Record) -> str:
-    """Where the site keeps the record's JSON, relative to its root."""
+    """Where the site keeps a record's JSON, relative to its root."""
     return f"data/{record.runner}/{record.id}.json"
 
 
-def _url(record: Record) -> str:
-    return quote(data_path(record))
+def run_path(run: Run | Record, suffix: str = ".html") -> str:
+    """Where the page of a run is, relative to the site's root."""
+    return f"runs/{run.runner}/{run.id}{suffix}"
 
 
-_FILTERS = {
-    "energy": units.energy,
-    "rate": units.rate,
-    "percent": units.percent,
-    "change": units.change,
-    "size": units.size,
-    "when": units.when,
-    "iso": units.iso,
-    "metric_label": units.metric_label,
-    "data_url": _url,
-}
+def series_path(series: Series | Event, suffix: str = ".html") -> str:
+    """Where the page of a series is, relative to the site's root; `~` stands for the slashes of its key."""
+    key = series.case if isinstance(series, Event) else series.key
+    return f"series/{series.runner}/{key.replace('/', '~')}{suffix}"
 
 
-def _assets(folder: Path) -> Iterable[tuple[str, bytes]]:
-    """Name and content of every asset: Plotly's script from its Python package, and the hand-written ones."""
-    package = distribution("plotly").locate_file("plotly/package_data/plotly.min.js")
-    yield _plotly_name(), Path(str(package)).read_bytes()
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and not path.name.startswith(".") and not path.match(PLOTLY_GLOB):
-            yield path.name, path.read_bytes()
+def badge_path(series: Series) -> str:
+    """Where the badge of a series is, relative to the site's root."""
+    return f"badges/{series.runner}/{series.key.replace('/', '~')}.svg"
 
 
-def _plotly_name() -> str:
+def plotly_name() -> str:
+    """Name of Plotly's script among the assets."""
     return f"plotly-{distribution('plotly').version}.min.js"
 
 
-def _write(path: Path, data: bytes) -> Path:
-    """The path, with that content: written beside it under another name first; untouched where it has it already."""
-    if path.is_file() and path.read_bytes() == data:
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        partial.write_bytes(data)
-        return partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """All runners of a site.
+
+    Attributes:
+        runners: Sorted by name.
+        newest: The newest run; `None` for an empty history.
+        count: How many runs there are.
+        events: What got worse on any of them, the newest first.
+    """
+
+    runners: Sequence[Runner]
+    newest: Run | None
+    count: int
+    events: Sequence[Event]
+
+
+class Pages:
+    """The texts of all pages.
+
+    Args:
+        templates: Folder of the Jinja templates.
+        title: Title of the site.
+    """
+
+    def __init__(self, templates: Path, title: str) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(templates),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        self._environment.filters.update(_FILTERS)
+        self._environment.globals.update(outcomes=OUTCOMES, site_title=title)
+
+    def index(self, whole: Whole) -> str:
+        """`index.html`."""
+        return self._render(
+            "index.html",
+            here="index",
+            runners=whole.runners,
+            newest=whole.newest,
+            count=whole.count,
+            filters=_filters(whole.runners),
+        )
+
+    def regressions(self, whole: Whole) -> str:
+        """`regressions.html`."""
+        return self._render("regressions.html", here="regressions", events=whole.events)
+
+    def feed(self, whole: Whole) -> str:
+        """`regressions.atom`; of no time where there is no run."""
+        updated = whole.newest.recorded_at if whole.newest else units.BEGINNING
+        text = self._render(
+            "regressions.atom", events=whole.events, updated=updated, feed_name="urn:regress:regressions"
+        )
+        return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+    def baselines(self, baselines: Iterable[Baseline], whole: Whole) -> str:
+        """`baselines.html`; baselines of runners that have no runs are shown, too."""
+        shown = [baseline_page(baseline) for baseline in sorted(baselines, key=lambda each: each.runner)]
+        known = {runner.name for runner in whole.runners}
+        return self._render("baselines.html", here="baselines", baselines=shown, known=known)
+
+    def compare(self) -> str:
+        """`compare.html`."""
+        return self._render("compare.html", here="compare")
+
+    def method(self) -> str:
+        """`method.html`."""
+        return self._render("method.html", here="method")
+
+    def run(self, entry: Entry, known: Mapping[str, Run]) -> str:
+        """The page of a run.
+
+        Args:
+            entry: The run.
+            known: All runs by their ids, for the one that it was compared with.
+        """
+        reference = known.get(entry.report.reference_record or "") if entry.report else None
+        url = _run_url(reference) if reference else None
+        return self._render("run.html", root=_UP, run=run_page(entry), reference=url)
+
+    def series(self, series: Series, events: Sequence[Event], siblings: Sequence[Series]) -> str:
+        """The page of a series.
+
+        Args:
+            series: The series.
+            events: What got worse in it.
+            siblings: Series of the same model.
+        """
+        name = quote(series_path(series, "").rpartition("/")[2])
+        return self._render(
+            "series.html",
+            root=_UP,
+            series=series,
+            events=events,
+            siblings=siblings,
+            shown=series.points[::-1][:MOST_ROWS],
+            plotly=plotly_name(),
+            data=f"{name}.js",
+            csv=f"{name}.csv",
+            badge_url=quote(badge_path(series)),
+        )
+
+    def badge(self, series: Series) -> str:
+        """The badge of a series: its rates, in the colour of its verdict."""
+        newest = series.newest
+        values = [newest.value(metric) for metric in (PREFILL, DECODE)]
+        rates = " · ".join(units.rate(value.median) for value in values if value)
+        name, text = f"{series.model} {series.workload}", f"{rates} tokens/s" if rates else series.outcome or "no value"
+        left, right = (_BADGE_MARGIN + round(_BADGE_CHARACTER * len(half)) for half in (name, text))
+        colour = _BADGE_COLOURS[series.outcome]
+        return self._render("badge.svg", name=name, text=text, left=left, right=right, colour=colour)
+
+    def _render(self, template: str, root: str = "", here: str = "", **values: Any) -> str:  # noqa: ANN401
+        return self._environment.get_template(template).render(root=root, here=here, **values)
+
+
+_COLUMNS = ("run", "recorded_at", "toolchain", "flags", "machine", "harness")
+_VALUES = ("metric", "median", "low", "high", "replicates", "verdict", "loss", "failure")
+
+
+def table(series: Series) -> str:
+    """All runs of a series as CSV: a line for each metric of a run, and a single one for a run without values."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_COLUMNS, *_VALUES])
+    for point in series.points:
+        run = point.run
+        flags = " ".join(f"{name}={value}" for name, value in sorted(point.case.flags.items()))
+        about = [run.id, units.iso(run.recorded_at), _plain(point.label), flags]
+        about += [run.environment.fingerprint[:8], run.harness[:8]]
+        for values in _lines(point):
+            writer.writerow([*about, *values])
+    return text.getvalue()
+
+
+def _lines(point: Point) -> Iterator[list[object]]:
+    fault = point.case.fault
+    if not point.case.values:
+        yield ["", "", "", "", 0, point.outcome or "", "", _plain(f"{fault.how}: {fault.cause}") if fault else ""]
+    for metric in point.case.values:
+        value, said = point.value(metric), point.case.verdict(metric)
+        numbers = [value.median, value.low, value.high, value.count] if value else []
+        loss = "" if said is None or said.loss is None else said.loss
+        yield [metric, *numbers, said.outcome if said else "", loss, ""]
+
+
+def _plain(text: str) -> str:
+    """A text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _filters(runners: Sequence[Runner]) -> list[tuple[str, str, list[str]]]:
+    """Name, label and values of what cases can be chosen by."""
+    lines = [line for runner in runners for line in runner.lines]
+    outcomes = {line.series.outcome or "not judged" for line in lines}
+    return [
+        ("runner", "Runner", [runner.name for runner in runners]),
+        ("model", "Model", _sorted(line.series.model for line in lines)),
+        ("quantization", "Quantization", _sorted(line.series.quantization for line in lines)),
+        ("outcome", "Verdict", _sorted(outcomes)),
+    ]
+
+
+def _sorted(values: Iterable[str]) -> list[str]:
+    return sorted(set(values))
+
+
+def _run_url(run: Run | Record) -> str:
+    return quote(run_path(run))
+
+
+def _run_name(run: Run) -> str:
+    """A run as the address of a comparison names it."""
+    return quote(f"{run.runner}/{run.id}", safe="")
+
+
+def _spark(history: Sequence[float], metric: str, value: Value) -> Markup:
+    label = f"{units.metric_label(metric)}, {len(history)} runs, now {units.rate(value.median)} tokens per second"
+    return svg.spark(history, label)
+
+
+def _plot(series: Series, metric: str, label: str) -> Markup:
+    return svg.chart(series, metric, f"{label} rate of the newest runs; the table below has the same numbers")
+
+
+_FILTERS = {
+    "cell": units.cell,
+    "change": units.change,
+    "clock": units.clock,
+    "data_url": lambda record: quote(data_path(record)),
+    "duration": units.duration,
+    "iso": units.iso,
+    "metric_label": units.metric_label,
+    "percent": units.percent,
+    "plot": _plot,
+    "quantity": units.quantity,
+    "rate": units.rate,
+    "ratio": units.ratio,
+    "run_name": _run_name,
+    "run_url": _run_url,
+    "series_url": lambda series: quote(series_path(series)),
+    "size": units.size,
+    "spark": _spark,
+    "when": units.when,
+}

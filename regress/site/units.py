@@ -6,6 +6,8 @@ from datetime import datetime, timezone
 
 from regress.metric import METRICS
 
+BEGINNING = datetime(1970, 1, 1, tzinfo=timezone.utc)
+"""A moment for what has none."""
 _BINARY_PREFIXES = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -13,11 +15,6 @@ def rate(value: float) -> str:
     """A rate in tokens/s with about four significant digits, such as `1,234`, `123.4` or `12.34`."""
     decimals = 0 if value >= 1000 else 1 if value >= 100 else 2 if value >= 1 else 4  # noqa: PLR2004  # digits
     return f"{value:,.{decimals}f}"
-
-
-def energy(value: float) -> str:
-    """Energy of a token with three significant digits, such as `0.512 J per token`."""
-    return f"{value:.3g} J per token"
 
 
 def percent(fraction: float) -> str:
@@ -31,6 +28,12 @@ def change(loss: float) -> str:
     return "no change" if text == "0%" else f"{text} {'worse' if loss > 0 else 'better'}"
 
 
+def ratio(value: float) -> str:
+    """A ratio of rates as a change, such as `+3.1%`, `-12%` or `±0%`."""
+    text = percent(abs(value - 1))
+    return "±0%" if text == "0%" else f"{'+' if value > 1 else '-'}{text}"
+
+
 def size(count: float) -> str:
     """A number of bytes with a binary prefix and three significant digits, such as `3.91 GiB`."""
     value = float(count)
@@ -38,7 +41,34 @@ def size(count: float) -> str:
         if value < 999.5:  # noqa: PLR2004  # what still rounds to three digits
             return f"{value:.3g} {unit}"
         value /= 1024
-    return f"{value:,.3g} {_BINARY_PREFIXES[-1]}" if value < 1000 else f"{value:,.0f} TiB"  # noqa: PLR2004
+    return f"{value:,.3g} {_BINARY_PREFIXES[-1]}" if value < 999.5 else f"{value:,.0f} TiB"  # noqa: PLR2004
+
+
+def cell(value: float, unit: str) -> str:
+    """A value of a metric in a table whose head names tokens/s: `123.4`, `3.91 GiB`, `12.3%`, `34.2 ms`, `0.512 J`."""
+    if unit == "tokens/s":
+        return rate(value)
+    if unit == "bytes":
+        return size(value)
+    if unit == "fraction":
+        return percent(value)
+    return duration(value) if unit == "s" else f"{value:.3g} {unit}"
+
+
+def quantity(value: float, metric: str) -> str:
+    """A value of a metric with its unit, such as `123.4 tokens/s` or `3.91 GiB`."""
+    unit = METRICS[metric].unit
+    return f"{rate(value)} {unit}" if unit == "tokens/s" else cell(value, unit)
+
+
+def duration(seconds: float) -> str:
+    """A time with three significant digits, such as `12.3 s`, `4.56 ms` or `789 µs`."""
+    if seconds >= 100:  # noqa: PLR2004  # three digits
+        return f"{seconds:,.0f} s"
+    for factor, unit in ((1, "s"), (1e3, "ms")):
+        if seconds * factor >= 0.9995:  # noqa: PLR2004  # what rounds to one with three digits
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
 
 
 def utc(moment: datetime) -> datetime:
@@ -49,6 +79,16 @@ def utc(moment: datetime) -> datetime:
 def when(moment: datetime) -> str:
     """The moment to the minute, such as `2026-10-03 04:12 UTC`."""
     return utc(moment).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def day(moment: datetime) -> str:
+    """The day, such as `2026-10-03`, in UTC."""
+    return utc(moment).strftime("%Y-%m-%d")
+
+
+def clock(moment: datetime) -> str:
+    """The time of day, such as `04:12:30`, in UTC."""
+    return utc(moment).strftime("%H:%M:%S")
 
 
 def iso(moment: datetime) -> str:

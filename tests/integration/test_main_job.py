@@ -137,9 +137,11 @@ def test_a_run_ends_with_a_verdict_two_records_and_a_page(machine: Machine, firs
         assert case.artifact is not None
         assert case.artifact.model.source == "synthetic:llama-mini"
     assert old.cases[0].replicates[0].token_ids == new.cases[0].replicates[0].token_ids
-    page = (machine.folder / "site" / "index.html").read_text(encoding="utf-8")
-    assert KEY in page
-    assert "tvm-0.27.0.post1" in page
+    site = machine.folder / "site"
+    assert "tvm-0.27.0.post1" in (site / "index.html").read_text(encoding="utf-8")
+    (series,) = (site / "series" / new.runner).glob("*.html")
+    assert KEY in series.read_text(encoding="utf-8")
+    assert (site / "runs" / new.runner / f"{new.id}.html").exists()
 
 
 def test_blocks_alternate_so_that_a_drift_cancels(machine: Machine, first_run: process.Output) -> None:

@@ -1,0 +1,245 @@
+"""What the pages need of a run: its record and report without telemetry, tokens and logs.
+
+    entry ─► facts ─► pages
+
+Pages over many runs are made of facts; only the page of one run reads its record.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from regress.guard import remark, surrender
+from regress.recipe import FLAGS
+from regress.record import Environment, Stage  # noqa: TC001  # as above
+from regress.verdict import SEVERITY, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from regress.record import CaseResult, Record
+    from regress.site.entry import Entry
+    from regress.verdict import CheckReport, Verdict
+
+PREFILL = "prefill_tokens_per_s"
+DECODE = "decode_tokens_per_s"
+RATES = (PREFILL, DECODE)
+PEAK_MEMORY = "peak_memory_bytes"
+ENERGY = "energy_per_token_j"
+ROOFLINE = "roofline_fraction"
+_VALUES = (PREFILL, DECODE, PEAK_MEMORY, ENERGY, ROOFLINE)
+
+
+class _Facts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Immutable; an array where it is stored, because a history has millions of values."""
+
+
+class Said(_Facts, frozen=True):
+    """What a check said of a case.
+
+    Attributes:
+        outcome: The verdict.
+        reason: Why, as a code.
+        text: Why, as one sentence.
+        metric: The metric judged; `None` where it is about the build, the answers or the whole case.
+        loss: How much worse the run was, as a fraction; negative is better.
+        tolerance: The largest loss that passes, as a fraction.
+        visible_loss: The smallest loss that would have been seen, as a fraction.
+    """
+
+    outcome: Outcome
+    reason: str
+    text: str
+    metric: str | None
+    loss: float | None
+    tolerance: float | None
+    visible_loss: float | None
+
+
+class Fault(_Facts, frozen=True):
+    """Why a case has no numbers: the stage that failed, how its process ended, and the telling line of what it said."""
+
+    stage: Stage
+    how: str
+    cause: str
+
+
+class Case(_Facts, frozen=True):
+    """One case of a run.
+
+    Attributes:
+        key: Its key, `<model>/<quantization>/<target>/p<prompt tokens>+<new tokens>`.
+        prompt_tokens: Tokens in the prompt; 0, as all that follows is empty, where the case vanished.
+        new_tokens: Tokens generated after it.
+        values: Metric to the value of each replicate, in order of measurement.
+        source: Where the model is from.
+        model_digest: SHA-256 of the model.
+        artifact: Digest of what was built; empty where nothing was.
+        flags: Build flags that are not the defaults.
+        bits_per_param: Size of the parameters, in bits for each.
+        model_lib_bytes: Size of the library.
+        fault: Why there are no numbers; `None` where there are.
+        discarded: How many replicates were not kept, and why; empty where all were.
+        said: The verdicts on it, in the report's order.
+    """
+
+    key: str
+    prompt_tokens: int = 0
+    new_tokens: int = 0
+    values: dict[str, tuple[float, ...]] = {}
+    source: str = ""
+    model_digest: str = ""
+    artifact: str = ""
+    flags: dict[str, str] = {}
+    bits_per_param: float | None = None
+    model_lib_bytes: int | None = None
+    fault: Fault | None = None
+    discarded: str = ""
+    said: tuple[Said, ...] = ()
+
+    def verdict(self, metric: str) -> Said | None:
+        """What was said of that metric; `None` where it was not judged."""
+        return next((said for said in self.said if said.metric == metric), None)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The gravest of its verdicts; `None` where it was not judged and is not broken."""
+        outcomes = [said.outcome for said in self.said]
+        return max(outcomes, key=SEVERITY.index) if outcomes else "broken" if self.fault else None
+
+
+class Run(_Facts, frozen=True):
+    """One run.
+
+    Attributes:
+        id: Id of its record.
+        runner: Nickname of the machine.
+        recorded_at: When it started, with its UTC offset.
+        toolchain: Name of its toolchain.
+        fingerprint: Fingerprint of the toolchain: two of one name are the same only with the same one.
+        packages: Name and version of every package of the toolchain.
+        environment: The machine.
+        harness: SHA-256 of the worker that measured.
+        cases: What was measured, in the baseline's order; cases that vanished come last.
+        outcome: The gravest verdict; `None` where it was not judged.
+        baseline: Name of the baseline file it was judged by.
+        reference: Name of the toolchain it was compared with.
+        reference_run: Id of the run it was compared with, where that was measured in turn with it.
+    """
+
+    id: str
+    runner: str
+    recorded_at: datetime
+    toolchain: str
+    fingerprint: str
+    packages: tuple[tuple[str, str], ...]
+    environment: Environment
+    harness: str
+    cases: tuple[Case, ...]
+    outcome: Outcome | None = None
+    baseline: str | None = None
+    reference: str | None = None
+    reference_run: str | None = None
+
+    def case(self, key: str) -> Case | None:
+        """That case; `None` where the run does not have it."""
+        return next((case for case in self.cases if case.key == key), None)
+
+
+def facts(entry: Entry) -> Run:
+    """The facts of one run."""
+    record, report = entry.record, entry.report
+    toolchain = record.toolchain
+    return Run(
+        id=record.id,
+        runner=record.runner,
+        recorded_at=record.recorded_at,
+        toolchain=toolchain.name,
+        fingerprint=toolchain.fingerprint,
+        packages=tuple((package.name, package.version) for package in toolchain.packages),
+        environment=record.environment,
+        harness=record.harness,
+        cases=tuple(_cases(record, report)),
+        outcome=report.outcome if report else None,
+        baseline=report.baseline if report else None,
+        reference=report.reference_toolchain if report else None,
+        reference_run=report.reference_record if report else None,
+    )
+
+
+def in_order(runs: Iterable[Run]) -> list[Run]:
+    """The runs, oldest first; one that another was judged by, measured in turn with it, never behind that one."""
+    found = list(runs)
+    judged: dict[str, datetime] = {}
+    for run in found:
+        if run.reference_run:
+            known = judged.get(run.reference_run, run.recorded_at)
+            judged[run.reference_run] = min(known, run.recorded_at)
+
+    def place(run: Run) -> tuple[datetime, bool, str, str]:
+        moment = min(run.recorded_at, judged.get(run.id, run.recorded_at))
+        return moment, run.id not in judged, run.runner, run.id
+
+    return sorted(found, key=place)
+
+
+def labels(runs: Sequence[Run]) -> dict[tuple[str, str], str]:
+    """Name and fingerprint of every toolchain to its label: its name, with the fingerprint where two share it.
+
+    In order of first appearance.
+    """
+    identities = dict.fromkeys((run.toolchain, run.fingerprint) for run in runs)
+    names = [name for name, _ in identities]
+    return {
+        (name, fingerprint): name if names.count(name) == 1 else f"{name} ({fingerprint[:8]})"
+        for name, fingerprint in identities
+    }
+
+
+def _cases(record: Record, report: CheckReport | None) -> Iterable[Case]:
+    said: dict[str, list[Said]] = {}
+    for verdict in report.verdicts if report else ():
+        said.setdefault(verdict.case, []).append(_said(verdict))
+    for result in record.cases:
+        yield _case(result, tuple(said.pop(result.key, ())))
+    for key, verdicts in said.items():
+        yield Case(key=key, said=tuple(verdicts))
+
+
+def _said(verdict: Verdict) -> Said:
+    return Said(
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        text=verdict.text,
+        metric=verdict.metric,
+        loss=verdict.loss,
+        tolerance=verdict.tolerance,
+        visible_loss=verdict.decision.visible_loss if verdict.decision else None,
+    )
+
+
+def _case(result: CaseResult, said: tuple[Said, ...]) -> Case:
+    built, failure = result.artifact, result.failure
+    case = Case(
+        key=result.key,
+        prompt_tokens=result.workload.prompt_tokens,
+        new_tokens=result.workload.new_tokens,
+        values={metric: tuple(values) for metric in _VALUES if (values := result.values(metric))},
+        fault=Fault(stage=failure.stage, how=failure.how, cause=failure.cause) if failure else None,
+        discarded=surrender(result) if result.gave_up else remark(result),
+        said=said,
+    )
+    if built is None:
+        return case
+    return msgspec.structs.replace(
+        case,
+        source=built.model.source,
+        model_digest=built.model.digest,
+        artifact=built.digest,
+        flags={name: value for name, value in built.flags.items() if FLAGS.get(name) != value},
+        bits_per_param=built.bits_per_param,
+        model_lib_bytes=built.model_lib_bytes,
+    )

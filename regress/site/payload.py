@@ -1,0 +1,186 @@
+"""What the scripts of the pages show: JSON inside scripts, which a page may load from disk.
+
+A page that was opened from `file://` may not fetch a file, but may load a script: the file calls a function with the
+object.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from regress.metric import METRICS
+from regress.site import units
+from regress.site.facts import RATES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from regress.record import Record
+    from regress.site.overview import Runner
+    from regress.site.regressions import Event
+    from regress.site.series import Point, Segment, Series
+
+_METRICS = (*RATES, "energy_per_token_j", "roofline_fraction", "peak_memory_bytes")
+MOST_POINTS = 2000
+"""Runs that a page draws at once; older ones are one click away."""
+MOST_CHOICES = 500
+"""Runs of a runner that can be chosen to be compared: the newest ones."""
+_DIGITS, _DIGEST, _MOST_DEGREES = 6, 12, 100
+"""Of a number, of a SHA-256, and of freedom: with more of the last, Student's t is as with that many, to 1 %."""
+
+
+def payload(series: Series, events: Sequence[Event]) -> bytes:
+    """The script with a series' newest runs."""
+    return _script("regressData", _object(series, series.points[-MOST_POINTS:], events))
+
+
+def run_payload(record: Record) -> bytes:
+    """The script with what two runs are compared by: replicates, packages, kernels, the machine."""
+    environment = record.environment
+    machine = {
+        "runner": record.runner,
+        "device": environment.device,
+        "driver": environment.driver,
+        "power mode": environment.power_mode,
+        "processor": environment.cpu,
+        "python": environment.python,
+        "kernel": environment.kernel,
+        "harness": record.harness[:_DIGEST],
+        "timed passes": str(record.method.repeats),
+    }
+    built = {
+        f"{case.artifact.model.name} {case.artifact.quantization} {case.artifact.target}": case.artifact.kernels
+        for case in record.cases
+        if case.artifact
+    }
+    return _script(
+        "regressRun",
+        {
+            "runner": record.runner,
+            "id": record.id,
+            "machine": {name: value for name, value in machine.items() if value is not None},
+            "packages": {package.name: package.version for package in record.toolchain.packages},
+            "builds": {
+                name: {kernel.name: kernel.sha256[:_DIGEST] for kernel in kernels} for name, kernels in built.items()
+            },
+            "cases": [
+                {
+                    "key": case.key,
+                    "values": {metric: [_rounded(value) for value in case.values(metric)] for metric in RATES},
+                }
+                for case in record.cases
+                if case.replicates
+            ],
+        },
+    )
+
+
+def runs_payload(runners: Sequence[Runner]) -> bytes:
+    """The script with the newest runs of every runner, newest first, and the quantiles that intervals are made with."""
+    from scipy.special import stdtrit  # noqa: PLC0415  # 0.2 s that only a site needs
+
+    return _script(
+        "regressRuns",
+        {
+            "t95": [_rounded(float(stdtrit(degrees, 0.975))) for degrees in range(1, _MOST_DEGREES + 1)],
+            "runners": [
+                {
+                    "name": runner.name,
+                    "runs": [
+                        [run.id, runner.labels[run.toolchain, run.fingerprint], units.when(run.recorded_at)]
+                        for run in runner.runs[: -MOST_CHOICES - 1 : -1]
+                    ],
+                }
+                for runner in runners
+            ],
+        },
+    )
+
+
+def _script(function: str, data: dict[str, Any]) -> bytes:
+    # What would end a script element or start a comment in it must not stand in one.
+    text = msgspec.json.encode(data)
+    for character in ("<", "\u2028", "\u2029"):
+        text = text.replace(character.encode(), b"\\u%04x" % ord(character))
+    return function.encode() + b"(" + text + b");\n"
+
+
+def _object(series: Series, points: Sequence[Point], events: Sequence[Event]) -> dict[str, Any]:
+    labels = list(dict.fromkeys(point.label for point in points))
+    places = {id(point): number for number, point in enumerate(points)}
+    return {
+        "runner": series.runner,
+        "case": series.key,
+        "all": len(series.points),
+        "labels": labels,
+        "segments": [_segment(segment) for segment in series.segments],
+        "runs": [point.run.id for point in points],
+        "times": [int(point.run.recorded_at.timestamp()) for point in points],
+        "label": [labels.index(point.label) for point in points],
+        "segment": [point.segment for point in points],
+        "usual": [int(point.usual) for point in points],
+        "broken": [[number, _fault(point)] for number, point in enumerate(points) if point.case.fault],
+        "metrics": {
+            metric: _columns(points, metric) for metric in _METRICS if any(p.case.values.get(metric) for p in points)
+        },
+        "bands": {
+            metric: {"level": _rounded(band.level), "tolerance": band.tolerance, "toolchain": band.toolchain}
+            for metric, band in series.bands.items()
+        },
+        "steps": [
+            [places[id(step.point)], step.metric, _rounded(step.loss)]
+            for step in series.steps
+            if id(step.point) in places
+        ],
+        "events": [
+            {
+                "run": event.first.run.id,
+                "metric": event.metric,
+                "kind": event.kind,
+                "text": event.text,
+                "state": event.state,
+            }
+            for event in events
+        ],
+    }
+
+
+def _segment(segment: Segment) -> dict[str, Any]:
+    environment = segment.environment
+    names = ("device", "driver", "power_mode", "cpu", "python", "kernel")
+    facts = {name: value for name in names if (value := getattr(environment, name)) is not None}
+    return {
+        **facts,
+        "machine": environment.fingerprint[:8],
+        "harness": segment.harness[:8],
+        "model": segment.model_digest[:8],
+    }
+
+
+def _fault(point: Point) -> str:
+    fault = point.case.fault
+    return f"{fault.stage} failed, {fault.how}: {fault.cause}" if fault else ""
+
+
+def _columns(points: Sequence[Point], metric: str) -> dict[str, Any]:
+    values = [point.value(metric) for point in points]
+    said = [point.case.verdict(metric) for point in points]
+    columns: dict[str, Any] = {
+        "label": METRICS[metric].label,
+        "unit": METRICS[metric].unit,
+        "better": METRICS[metric].better.value,
+        "median": [_rounded(value.median) if value else None for value in values],
+        "low": [_rounded(value.low) if value else None for value in values],
+        "high": [_rounded(value.high) if value else None for value in values],
+        "count": [value.count if value else 0 for value in values],
+    }
+    if any(said):
+        columns["outcome"] = [each.outcome if each else "" for each in said]
+        columns["text"] = [[number, each.text] for number, each in enumerate(said) if each and each.outcome != "pass"]
+    return columns
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")

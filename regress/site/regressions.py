@@ -1,0 +1,175 @@
+"""What got worse and when: the verdicts of a runner's checks, gathered into events with a beginning and a state."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from regress.baseline import Baseline
+    from regress.site.facts import Case, Run
+    from regress.site.series import Point, Series
+
+Kind = Literal["regressed", "broken", "missing"]
+State = Literal["open", "fixed", "accepted"]
+_BAD: tuple[Kind, ...] = ("regressed", "broken", "missing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One case, or one metric of it, that got worse.
+
+    Attributes:
+        runner: Nickname of the machine.
+        case: Key of the case.
+        metric: The metric; `None` where it is about build, answers or the whole case.
+        kind: What happened.
+        text: What the check said of it first.
+        loss: How much worse it was then, as a fraction; `None` where there is no number.
+        first: The first run that had it.
+        last: The last run that had it.
+        before: The newest run before that was in order; `None` where there is none.
+        fixed: The first run after it that was in order again; `None` where there is none.
+        accepted: Why the baseline now takes it for its reference; empty where it does not.
+    """
+
+    runner: str
+    case: str
+    metric: str | None
+    kind: Kind
+    text: str
+    loss: float | None
+    first: Point
+    last: Point
+    before: Point | None
+    fixed: Point | None = None
+    accepted: str = ""
+
+    @property
+    def state(self) -> State:
+        """Whether it still is so."""
+        return "fixed" if self.fixed else "accepted" if self.accepted else "open"
+
+    @property
+    def newest(self) -> Run:
+        """The run that last changed what is said of it."""
+        return self.fixed.run if self.fixed else self.first.run
+
+    @property
+    def name(self) -> str:
+        """A name that never changes, for a feed."""
+        identity = "/".join([self.runner, self.case, self.metric or self.kind, self.first.run.id])
+        return f"urn:sha256:{hashlib.sha256(identity.encode()).hexdigest()}"
+
+
+def events(series: Iterable[Series], baselines: Mapping[str, Baseline]) -> list[Event]:
+    """All events of those series, those that began last first."""
+    found = [event for each in series for event in _events(each, baselines.get(each.runner))]
+    return sorted(found, key=lambda event: (event.first.run.recorded_at, event.runner, event.case), reverse=True)
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """What one run says of one metric, or of the rest of the case (`None`)."""
+
+    kind: Kind
+    text: str
+    loss: float | None
+
+
+def _events(series: Series, baseline: Baseline | None) -> Iterable[Event]:
+    points = [point for point in series.points if point.usual]
+    for metric in dict.fromkeys(metric for point in points for metric in _judged(point.case)):
+        yield from (_accepted(event, baseline) for event in _of_metric(series, points, metric))
+
+
+def _judged(case: Case) -> list[str | None]:
+    """The metrics that a run says something of, good or bad; `None` for the case itself."""
+    return [said.metric for said in case.said] + ([None] if case.fault else [])
+
+
+def _of_metric(series: Series, points: Sequence[Point], metric: str | None) -> list[Event]:
+    found: list[Event] = []
+    still: dict[Kind, int] = {}
+    older: dict[Kind, set[str]] = {}
+    before: Point | None = None
+    seen: set[str] = set()
+    for point in points:
+        finding = _finding(point.case, metric)
+        if finding is None:
+            for kind, place in list(still.items()):
+                # A toolchain of before that is measured again, as references are, was in order all the time.
+                began = found[place]
+                alike = point.segment == began.first.segment and point.label not in older[kind]
+                if alike and _is_in_order(point.case, metric, began):
+                    found[place] = replace(found[place], fixed=point)
+                    del still[kind]
+            before = point if _is_in_order(point.case, metric) else before
+        elif finding.kind in still:
+            found[still[finding.kind]] = replace(found[still[finding.kind]], last=point)
+        else:
+            still[finding.kind], older[finding.kind] = len(found), seen - {point.label}
+            found.append(_began(series, metric, finding, point, before or _reference(points, point)))
+        seen.add(point.label)
+    return found
+
+
+def _reference(points: Sequence[Point], judged: Point) -> Point | None:
+    """The run that a run was compared with; `None` where it is not in the series."""
+    earlier = [point for point in points if point.run.id != judged.run.id and point.case.values]
+    in_turn = [point for point in earlier if point.run.id == judged.run.reference_run]
+    stored = [
+        point
+        for point in earlier
+        if point.run.toolchain == judged.run.reference and point.run.recorded_at <= judged.run.recorded_at
+    ]
+    return next(reversed([*stored, *in_turn]), None)
+
+
+def _began(series: Series, metric: str | None, finding: _Finding, point: Point, before: Point | None) -> Event:
+    return Event(
+        runner=series.runner,
+        case=series.key,
+        metric=metric,
+        kind=finding.kind,
+        text=finding.text,
+        loss=finding.loss,
+        first=point,
+        last=point,
+        before=before,
+    )
+
+
+def _finding(case: Case, metric: str | None) -> _Finding | None:
+    if metric is None and case.fault:
+        return _Finding("broken", f"{case.fault.stage} failed, {case.fault.how}: {case.fault.cause}", None)
+    bad = [said for said in case.said if said.metric == metric and said.outcome in _BAD]
+    return _Finding(bad[0].outcome, bad[0].text, bad[0].loss) if bad else None  # type: ignore[arg-type]
+
+
+def _is_in_order(case: Case, metric: str | None, event: Event | None = None) -> bool:
+    """Whether the run says that all is well, after that event.
+
+    A run that nobody judged only says that the case is measured: it ends what began with a run without values.
+    """
+    outcomes = [said.outcome for said in case.said if said.metric == metric]
+    if metric is not None:
+        return any(outcome in ("pass", "improved") for outcome in outcomes)
+    if event is not None and event.first.case.values:
+        return bool(case.said) and "inconclusive" not in outcomes
+    return bool(case.values)
+
+
+def _accepted(event: Event, baseline: Baseline | None) -> Event:
+    asked = next((case for case in baseline.cases if case.key == event.case), None) if baseline else None
+    reference = asked.reference if asked else None
+    if reference is None or event.kind != "regressed":
+        return event
+    # Against itself the accepted toolchain passes from then on.
+    mended = event.fixed is not None and event.fixed.run.fingerprint != event.last.run.fingerprint
+    if mended or reference.toolchain_fingerprint != event.last.run.fingerprint:
+        return event
+    return replace(event, fixed=None, accepted=reference.reason)

@@ -1,0 +1,260 @@
+"""One case on one runner over time: its runs in order, the machines they were made on, and where its rates stepped."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from regress.recipe import FLAGS
+from regress.site.facts import RATES
+from regress.trend.drift import ANCHOR_RUNS, steps
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from regress.baseline import Baseline
+    from regress.baseline import Case as BaselineCase
+    from regress.record import Environment
+    from regress.site.facts import Case, Run
+    from regress.verdict import Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """A metric of one run: the median of its replicates, the least and the greatest, and how many they are."""
+
+    median: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One run of the case.
+
+    Attributes:
+        run: The run.
+        case: The case in it.
+        label: Label of its toolchain.
+        segment: Number of the machine, harness and weights that it was measured with.
+        usual: Whether it was built with the flags that the case is about.
+    """
+
+    run: Run
+    case: Case
+    label: str
+    segment: int
+    usual: bool
+
+    def value(self, metric: str) -> Value | None:
+        """The metric over the replicates; `None` where it was not measured."""
+        values = self.case.values.get(metric)
+        if not values:
+            return None
+        return Value(median=statistics.median(values), low=min(values), high=max(values), count=len(values))
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The gravest verdict on the case; `None` where it was not judged."""
+        return self.case.outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Runs that can be compared: of one machine, one harness and the same weights."""
+
+    environment: Environment
+    harness: str
+    model_digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """What a metric is held against: the median of the stored replicates, and the largest loss that passes."""
+
+    level: float
+    tolerance: float
+    toolchain: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A change of a metric's level that stayed: the first run after it, and its size; a loss is above zero."""
+
+    point: Point
+    metric: str
+    loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One case on one runner.
+
+    Attributes:
+        runner: Nickname of the machine.
+        key: Key of the case.
+        points: Its runs, oldest first.
+        segments: What they were measured with, in order of first appearance.
+        bands: Metric to what it is held against; empty where no baseline has the case, or a reference of it.
+        steps: Changes of level, oldest first, of the newest segment's runs with the usual flags.
+    """
+
+    runner: str
+    key: str
+    points: tuple[Point, ...]
+    segments: tuple[Segment, ...]
+    bands: Mapping[str, Band]
+    steps: tuple[Step, ...]
+
+    @property
+    def current(self) -> tuple[Point, ...]:
+        """The runs that can be compared with the newest measured one, oldest first."""
+        measured = [point for point in self.points if point.usual and point.case.values]
+        return tuple(point for point in measured if point.segment == measured[-1].segment)
+
+    @property
+    def newest(self) -> Point:
+        """The newest run of the case with the usual flags, else of any."""
+        return next((point for point in reversed(self.points) if point.usual), self.points[-1])
+
+    @property
+    def judged(self) -> Point | None:
+        """The newest run with the usual flags that something was said of; `None` where there is none."""
+        return next((point for point in reversed(self.points) if point.usual and point.case.said), None)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """Broken where its newest run is, else what was said of it last; `None` where it was never judged."""
+        if self.newest.case.fault:
+            return "broken"
+        return self.judged.outcome if self.judged else None
+
+    @property
+    def model(self) -> str:
+        """The model's name, as all that follows a part of the key."""
+        return self.key.split("/")[0]
+
+    @property
+    def quantization(self) -> str:
+        """The quantization's name."""
+        return self.key.split("/")[1]
+
+    @property
+    def target(self) -> str:
+        """The target's name."""
+        return self.key.split("/")[2]
+
+    @property
+    def workload(self) -> str:
+        """Prompt and new tokens, such as `p1024+128`."""
+        return self.key.split("/")[3]
+
+
+def series_of(
+    runs: Sequence[Run], key: str, labels: Mapping[tuple[str, str], str], baseline: Baseline | None
+) -> Series:
+    """The series of one case.
+
+    Args:
+        runs: The runner's runs that have it, oldest first; at least one.
+        key: Key of the case.
+        labels: Name and fingerprint of each toolchain to its label.
+        baseline: The runner's baseline; `None` where it has none.
+    """
+    asked = next((case for case in baseline.cases if case.key == key), None) if baseline else None
+    pairs = [(run, case) for run in runs if (case := run.case(key)) is not None]
+    flags = _usual_flags([case for _, case in pairs], asked)
+    segments: dict[_Identity, Segment] = {}
+    points: list[Point] = []
+    for run, case in pairs:
+        points.append(
+            Point(
+                run=run,
+                case=case,
+                label=labels[run.toolchain, run.fingerprint],
+                segment=_segment(run, case, segments, points),
+                usual=not case.artifact or case.flags == flags,
+            )
+        )
+    series = Series(
+        runner=runs[0].runner,
+        key=key,
+        points=tuple(points),
+        segments=tuple(segments.values()),
+        bands={},
+        steps=(),
+    )
+    return replace(series, bands=_bands(series, baseline, asked), steps=tuple(_steps(series.current)))
+
+
+_Identity = tuple[str, str, str]
+"""Fingerprint of the machine, digest of the harness, digest of the weights."""
+
+
+def _segment(run: Run, case: Case, segments: dict[_Identity, Segment], points: Sequence[Point]) -> int:
+    """Number of the segment of a run, which is added where it is new.
+
+    Without a build the weights are not known: then the newest segment of its machine and harness, else that of the run
+    before.
+    """
+    identity = (run.environment.fingerprint, run.harness, case.model_digest)
+    if case.model_digest:
+        new = Segment(environment=run.environment, harness=run.harness, model_digest=case.model_digest)
+        segments.setdefault(identity, new)
+        return list(segments).index(identity)
+    alike = [number for number, known in enumerate(segments) if known[:2] == identity[:2]]
+    return alike[-1] if alike else points[-1].segment if points else 0
+
+
+def _usual_flags(cases: Sequence[Case], asked: BaselineCase | None) -> Mapping[str, str]:
+    """The flags that the case is about: the baseline's, else those of most of its builds."""
+    if asked is not None:
+        return {name: value for name, value in asked.flags.items() if FLAGS.get(name) != value}
+    counted = Counter(tuple(sorted(case.flags.items())) for case in cases if case.artifact)
+    return dict(counted.most_common(1)[0][0]) if counted else {}
+
+
+def _bands(series: Series, baseline: Baseline | None, asked: BaselineCase | None) -> dict[str, Band]:
+    """What the newest runs are held against; nothing where the reference is of another machine, harness or weights."""
+    if baseline is None or asked is None or asked.reference is None or not series.current:
+        return {}
+    reference, now = asked.reference, series.segments[series.current[-1].segment]
+    machine = baseline.environment.fingerprint if baseline.environment else ""
+    if (machine, reference.harness, reference.model_digest) != (
+        now.environment.fingerprint,
+        now.harness,
+        now.model_digest,
+    ):
+        return {}
+    stored = {metric: reference.values(metric) for metric in baseline.tolerances(asked)}
+    return {
+        metric: Band(
+            level=statistics.median([value for session in sessions for value in session]),
+            tolerance=baseline.tolerances(asked)[metric],
+            toolchain=reference.toolchain,
+        )
+        for metric, sessions in stored.items()
+        if sessions
+    }
+
+
+def _steps(points: Sequence[Point]) -> list[Step]:
+    found = []
+    for metric in RATES:
+        having = [(point, value) for point in points if (value := point.value(metric))]
+        if len(having) < ANCHOR_RUNS:
+            continue
+        logs = np.log([value.median for _, value in having])
+        ends = steps(logs)
+        levels = [float(np.median(part)) for part in np.split(logs, ends)]
+        found += [
+            Step(point=having[place][0], metric=metric, loss=-math.expm1(new - old))
+            for place, old, new in zip(ends, levels, levels[1:], strict=False)
+        ]
+    return sorted(found, key=lambda step: (step.point.run.recorded_at, step.metric))

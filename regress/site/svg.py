@@ -1,0 +1,182 @@
+"""Small charts as inline SVG: what a page shows without a script. Colours are the style sheet's, by class."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from regress.site import units
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from regress.site.series import Band, Point, Series
+
+_SPARK_WIDTH, _SPARK_HEIGHT, _SPARK_MARGIN = 120.0, 28.0, 3.0
+_WIDTH, _HEIGHT = 760.0, 220.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 68.0, 12.0, 12.0, 28.0
+_MOST_POINTS = 120
+"""Points that a chart without a script shows: the newest ones."""
+_FLATTEST = 0.02
+"""The least that a sparkline's height stands for, as a fraction: noise of a tenth of a percent is a flat line."""
+
+
+def spark(values: Sequence[float], label: str) -> Markup:
+    """A line through the values, with a dot at the last.
+
+    Args:
+        values: Oldest first, above zero.
+        label: What a screen reader says of it.
+    """
+    if not values:
+        return Markup("")
+    low, high = _widened(min(values), max(values))
+    width = _SPARK_WIDTH - 2 * _SPARK_MARGIN
+    height = _SPARK_HEIGHT - 2 * _SPARK_MARGIN
+    step = width / max(len(values) - 1, 1)
+    places = [
+        (
+            _SPARK_MARGIN + (number * step if len(values) > 1 else width),
+            _SPARK_MARGIN + height * (high - value) / (high - low),
+        )
+        for number, value in enumerate(values)
+    ]
+    return Markup(
+        '<svg class="spark" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{label}">'
+        '<polyline points="{points}"/><circle cx="{x}" cy="{y}" r="2.5"/></svg>'
+    ).format(
+        width=_SPARK_WIDTH,
+        height=_SPARK_HEIGHT,
+        label=label,
+        points=" ".join(f"{x:.1f},{y:.1f}" for x, y in places),
+        x=f"{places[-1][0]:.1f}",
+        y=f"{places[-1][1]:.1f}",
+    )
+
+
+def chart(series: Series, metric: str, label: str) -> Markup:
+    """A metric over the newest runs: medians with the replicates' range, the band it is held against, broken runs.
+
+    Args:
+        series: The series; its runs are drawn evenly, oldest first.
+        metric: The metric.
+        label: What a screen reader says of it.
+    """
+    points = [point for point in series.points if point.usual][-_MOST_POINTS:]
+    band = series.bands.get(metric)
+    ends = _ends(points, metric, band)
+    if ends is None:
+        return Markup("")
+    plot = _Plot(len(points), *ends)
+    parts = [plot.ticks(), plot.band(band) if band else Markup(""), *plot.marks(points, metric), plot.dates(points)]
+    opening = Markup('<svg class="plot" viewBox="0 0 {w:g} {h:g}" role="img" aria-label="{label}">').format(
+        w=_WIDTH, h=_HEIGHT, label=label
+    )
+    return opening + Markup("").join(parts) + Markup("</svg>")
+
+
+class _Plot:
+    """Where things lie on the chart."""
+
+    def __init__(self, count: int, low: float, high: float) -> None:
+        self._low, self._high = low, high
+        self._step = (_WIDTH - _LEFT - _RIGHT) / max(count, 1)
+
+    def ticks(self) -> Markup:
+        """Lines at round values, with the values."""
+        line = Markup(
+            '<line class="grid" x1="{left:g}" x2="{right:g}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            '<text x="{label:g}" y="{text:.1f}" text-anchor="end">{value}</text>'
+        )
+        return Markup("").join(
+            line.format(
+                left=_LEFT,
+                right=_WIDTH - _RIGHT,
+                y=self._y(tick),
+                label=_LEFT - 6,
+                text=self._y(tick) + 4,
+                value=units.rate(tick),
+            )
+            for tick in _round_values(self._low, self._high)
+        )
+
+    def band(self, band: Band) -> Markup:
+        """The reference's level, and the largest loss that passes below it."""
+        top, bottom = self._y(band.level), self._y(band.level * (1 - band.tolerance))
+        return Markup(
+            '<rect class="band" x="{x:g}" y="{top:.1f}" width="{width:g}" height="{height:.1f}"/>'
+            '<line class="level" x1="{x:g}" x2="{right:g}" y1="{top:.1f}" y2="{top:.1f}"/>'
+        ).format(x=_LEFT, right=_WIDTH - _RIGHT, width=_WIDTH - _RIGHT - _LEFT, top=top, height=max(bottom - top, 0))
+
+    def marks(self, points: Sequence[Point], metric: str) -> list[Markup]:
+        """A dot with its range for every run that has the metric, a cross at the foot for one that is broken."""
+        dot = Markup(
+            '<g class="{kind}"><line x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>'
+            '<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/><title>{title}</title></g>'
+        )
+        cross = Markup('<g class="broken"><path d="M{x:.1f} {y:.1f}m-4 -4l8 8m0 -8l-8 8"/><title>{title}</title></g>')
+        drawn = []
+        for number, point in enumerate(points):
+            x, value = _LEFT + (number + 0.5) * self._step, point.value(metric)
+            if value is not None:
+                said = point.case.verdict(metric)
+                drawn.append(
+                    dot.format(
+                        kind=said.outcome if said else "unjudged",
+                        x=x,
+                        y=self._y(value.median),
+                        top=self._y(value.high),
+                        bottom=self._y(value.low),
+                        title=f"{point.label}, {units.when(point.run.recorded_at)}: {units.rate(value.median)}",
+                    )
+                )
+            elif point.case.fault:
+                drawn.append(
+                    cross.format(x=x, y=_HEIGHT - _BOTTOM - 6, title=f"{point.label}: {point.case.fault.stage} failed")
+                )
+        return drawn
+
+    def dates(self, points: Sequence[Point]) -> Markup:
+        """The days of the first and the last run."""
+        text = Markup('<text x="{x:g}" y="{y:g}" text-anchor="{anchor}">{day}</text>')
+        ends = [(_LEFT, "start", points[0])] + ([(_WIDTH - _RIGHT, "end", points[-1])] if len(points) > 1 else [])
+        return Markup("").join(
+            text.format(x=x, y=_HEIGHT - 8, anchor=anchor, day=units.day(point.run.recorded_at))
+            for x, anchor, point in ends
+        )
+
+    def _y(self, value: float) -> float:
+        height = _HEIGHT - _TOP - _BOTTOM
+        return _TOP + height * (self._high - value) / (self._high - self._low)
+
+
+def _ends(points: Sequence[Point], metric: str, band: Band | None) -> tuple[float, float] | None:
+    """The least and the greatest value to show, with a margin; `None` where there is nothing."""
+    values = [value for point in points if (value := point.value(metric))]
+    if not values:
+        return None
+    lows, highs = [value.low for value in values], [value.high for value in values]
+    if band:
+        lows.append(band.level * (1 - band.tolerance))
+        highs.append(band.level)
+    low, high = _widened(min(lows), max(highs))
+    margin = (high - low) * 0.08
+    return low - margin, high + margin
+
+
+def _widened(low: float, high: float) -> tuple[float, float]:
+    """The two, at least `_FLATTEST` of their mean apart."""
+    middle = (low + high) / 2
+    half = max((high - low) / 2, middle * _FLATTEST / 2)
+    return middle - half, middle + half
+
+
+def _round_values(low: float, high: float) -> list[float]:
+    """Two to five round values between two others."""
+    rough = (high - low) / 4
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)
+    first = math.ceil(low / step)
+    return [step * number for number in range(first, math.floor(high / step) + 1)]

@@ -1,0 +1,45 @@
+"""The page of the baselines: what each case is held against, and what could be seen."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+from factories import BASELINE_TEXT
+
+from regress.baseline import parse_baseline
+from regress.decision import known_spread, visible_side_by_side
+from regress.site.baselines import baseline_page
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_case_is_held_against_the_median_of_its_stored_replicates() -> None:
+    """Of this repository's own baseline for an H200: all its runs count, and the loss is that of a check in turn."""
+    baseline = parse_baseline((ROOT / "baselines" / "h200.toml").read_text(), "h200.toml")
+    page = baseline_page(baseline)
+    assert (page.runner, page.toolchain, page.device) == ("h200", "tvm-0.26.0", "NVIDIA H200")
+    assert page.in_turn
+    for shown, case in zip(page.cases, baseline.cases, strict=True):
+        assert case.reference is not None
+        assert (shown.key, shown.toolchain, shown.reason) == (case.key, case.reference.toolchain, case.reference.reason)
+        for held in shown.held:
+            sessions = case.reference.values(held.metric)
+            assert held.level == statistics.median(value for session in sessions for value in session)
+            assert (held.replicates, held.sessions) == (sum(map(len, sessions)), len(sessions))
+            known = known_spread(sessions, higher_is_better=True)
+            assert held.visible_loss == visible_side_by_side(known, baseline.parameters(case)[held.metric])
+            assert held.tolerance == baseline.tolerances(case)[held.metric]
+
+
+def test_a_case_without_reference_has_a_tolerance_alone() -> None:
+    page = baseline_page(parse_baseline(BASELINE_TEXT, "cpu.toml"))
+    assert page.device is None
+    for case in page.cases:
+        assert (case.toolchain, case.written_on, case.reason) == (None, None, "")
+        for held in case.held:
+            assert (held.level, held.sd, held.visible_loss, held.replicates) == (None, None, None, 0)
+    assert {held.metric: held.tolerance for held in page.cases[0].held} == {
+        "decode_tokens_per_s": 0.05,
+        "prefill_tokens_per_s": 0.15,
+    }

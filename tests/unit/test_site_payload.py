@@ -1,0 +1,199 @@
+"""What the script of a series page draws, read back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from factories import CASE, make_broken, make_case, make_environment, make_record, make_replicate, sha
+from site_entries import HOSTILE, entry, judged, later, make_baseline, runner, series, slow
+
+from regress.site.payload import MOST_POINTS, payload
+from regress.site.regressions import events
+from regress.site.series import Series, Step
+
+if TYPE_CHECKING:
+    from regress.site import Entry
+
+PREFILL, DECODE = "prefill_tokens_per_s", "decode_tokens_per_s"
+OF_RUNS = ("runs", "times", "label", "segment", "usual")
+OF_VALUES = ("median", "low", "high", "count")
+
+
+def read(script: bytes) -> dict[str, Any]:
+    """The object that the script hands over, and nothing beside it."""
+    text = script.decode()
+    assert text.startswith("regressData(")
+    assert text.endswith(");\n")
+    found: dict[str, Any] = json.loads(text.removeprefix("regressData(").removesuffix(");\n"))
+    return found
+
+
+def of(*entries: Entry, **how: Any) -> dict[str, Any]:  # noqa: ANN401
+    found = series(*entries, **how)
+    return read(payload(found, events([found], {})))
+
+
+def long_series(count: int) -> Series:
+    """A series of so many runs of two toolchains in turn, without measuring them."""
+    found = series(entry(), entry(later(1)))
+    points = [found.points[number % 2] for number in range(count)]
+    return replace(
+        found,
+        points=tuple(
+            replace(point, run=msgspec.structs.replace(point.run, id=f"run-{number}"))
+            for number, point in enumerate(points)
+        ),
+    )
+
+
+def test_runs_are_columns_oldest_first() -> None:
+    old, new = make_record(), later(1, toolchain="b")
+
+    found = of(entry(new), entry(old), entry(later(2)))
+
+    assert (found["runner"], found["case"], found["all"]) == ("bench", CASE, 3)
+    assert found["runs"][:2] == [old.id, new.id]
+    assert found["labels"] == ["tvm-0.26.0", "b", "tvm-0.27.0"]
+    assert found["label"] == [0, 1, 2]
+    # 2026-10-03 12:00 UTC is 20,729 days and half a one after 1970: 20729.5 * 86400.
+    assert found["times"] == [1791028800 + day * 86400 for day in range(3)]
+    assert found["usual"] == [1, 1, 1]
+
+
+def test_a_metric_has_median_range_and_number_of_each_runs_replicates() -> None:
+    found = of(entry(make_record(make_case(prefill=(90.0, 100.0, 130.0), decode=(9.0, 10.0, 12.0)))))
+
+    decode = found["metrics"][DECODE]
+    assert (decode["label"], decode["unit"]) == ("Decode rate", "tokens/s")
+    assert [decode[name] for name in OF_VALUES] == [[10], [9], [12], [3]]
+    assert "outcome" not in decode
+
+
+def test_a_run_without_the_metric_has_a_hole() -> None:
+    found = of(entry(), entry(later(1, make_broken(cause="no kernel", how="exit status 1"))))
+
+    decode = found["metrics"][DECODE]
+    assert [decode[name][1] for name in OF_VALUES] == [None, None, None, 0]
+    assert found["broken"] == [[1, "build failed, exit status 1: no kernel"]]
+
+
+def test_metrics_that_no_run_has_are_left_out() -> None:
+    samples = {DECODE: (50.0,), "energy_per_token_j": (0.5,)}
+    kept = msgspec.structs.replace(make_replicate(1, 1), samples=samples)
+
+    assert set(of(entry())["metrics"]) == {PREFILL, DECODE, "peak_memory_bytes"}
+    assert set(of(entry(make_record(make_case(replicates=(kept,)))))["metrics"]) == {DECODE, "energy_per_token_j"}
+
+
+def test_verdicts_stand_beside_the_values_and_sentences_only_where_not_all_is_well() -> None:
+    found = of(entry(), judged(later(1)), judged(later(2, slow())))
+
+    assert found["metrics"][DECODE]["outcome"] == ["", "pass", "regressed"]
+    assert found["metrics"][DECODE]["text"] == [[2, "decode rate: loss 20.0%, tolerance 5.0%"]]
+    assert "outcome" not in found["metrics"]["peak_memory_bytes"]
+
+
+def test_all_columns_are_of_one_length() -> None:
+    entries = [
+        entry(),
+        judged(later(1, slow())),
+        judged(later(2, make_broken())),
+        judged(later(3, make_case("o/q/t/p1+1"))),
+    ]
+
+    found = of(*entries, entry(later(4)))
+
+    assert {len(found[name]) for name in OF_RUNS} == {5}
+    columns = [
+        metric[name] for metric in found["metrics"].values() for name in (*OF_VALUES, "outcome") if name in metric
+    ]
+    assert {len(column) for column in columns} == {5}
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(1234.56789, 1234.57), (0.000123456789, 0.000123457), (98765432.1, 98765400.0), (50.0, 50.0)],
+)
+def test_numbers_have_six_digits(value: float, written: float) -> None:
+    """A tenth of a thousandth of a percent: less than any noise, and half the size of the file."""
+    found = of(entry(make_record(make_case(prefill=(1.0,), decode=(value,)))))
+
+    assert found["metrics"][DECODE]["median"] == [written]
+
+
+def test_segments_tell_what_machines_there_were() -> None:
+    other = make_environment(fingerprint=sha("other"), driver="540.4.0", power_mode="MAXN", device="Orin")
+    found = of(entry(), entry(later(1, environment=other)), entry(later(2)))
+
+    assert found["segment"] == [0, 1, 0]
+    assert found["segments"][0] == {
+        "device": "AMD EPYC 9654",
+        "cpu": "AMD EPYC 9654",
+        "python": "3.11",
+        "kernel": "6.1.0-26-amd64",
+        "machine": sha("environment")[:8],
+        "harness": sha("harness")[:8],
+        "model": sha("model")[:8],
+    }
+    assert (found["segments"][1]["driver"], found["segments"][1]["power_mode"]) == ("540.4.0", "MAXN")
+
+
+def test_bands_steps_and_events_are_told() -> None:
+    baseline = make_baseline(make_record(slow(50.0)), tolerance={DECODE: 0.1})
+    bad = later(1, slow())
+    plain = series(entry(), judged(bad), baseline=baseline)
+    stepped = replace(plain, steps=(Step(point=plain.points[1], metric=DECODE, loss=0.2000001),))
+
+    found = read(payload(stepped, events([stepped], {})))
+
+    assert found["bands"][DECODE] == {"level": 50, "tolerance": 0.1, "toolchain": "tvm-0.26.0"}
+    assert found["steps"] == [[1, DECODE, 0.2]]
+    assert found["events"] == [
+        {
+            "run": bad.id,
+            "metric": DECODE,
+            "kind": "regressed",
+            "text": "decode rate: loss 20.0%, tolerance 5.0%",
+            "state": "open",
+        }
+    ]
+
+
+def test_a_script_holds_so_many_runs_at_most_the_newest() -> None:
+    found = read(payload(long_series(MOST_POINTS + 5), ()))
+
+    assert found["all"] == MOST_POINTS + 5
+    assert {len(found[name]) for name in OF_RUNS} == {MOST_POINTS}
+    assert (found["runs"][0], found["runs"][-1]) == ("run-5", f"run-{MOST_POINTS + 4}")
+    assert {len(metric[name]) for metric in found["metrics"].values() for name in OF_VALUES} == {MOST_POINTS}
+
+
+def test_a_step_among_older_runs_than_are_drawn_is_left_out() -> None:
+    found = long_series(MOST_POINTS + 5)
+    steps = tuple(Step(point=found.points[number], metric=DECODE, loss=0.1) for number in (4, 5))
+
+    assert read(payload(replace(found, steps=steps), ()))["steps"] == [[0, DECODE, 0.1]]
+
+
+def test_nothing_in_it_ends_the_script_or_a_line_of_it() -> None:
+    """The text is read back whole, and the file has no `<`, and no line end of JavaScript's but its own."""
+    toolchain, cause = f"{HOSTILE}<!--", "one\u2028two\u2029three\nfour"
+    found = series(entry(make_record(toolchain=toolchain)), entry(later(1, make_broken(cause=cause))))
+    script = payload(found, events([found], {}))
+
+    assert read(script)["labels"][0] == toolchain
+    assert read(script)["broken"][0][1].endswith(cause)
+    assert b"<" not in script
+    assert script.decode().splitlines(keepends=True) == [script.decode()]
+
+
+def test_the_same_runs_give_the_same_bytes() -> None:
+    runs = [entry(), judged(later(1, slow())), judged(later(2))]
+
+    one, two = runner(*runs), runner(*runs[::-1])
+
+    assert payload(one.lines[0].series, one.events) == payload(two.lines[0].series, two.events)

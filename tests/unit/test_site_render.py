@@ -1,0 +1,546 @@
+"""The texts of the site's pages, badges, tables and its feed, read back by meaning."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from factories import (
+    CASE,
+    NOON,
+    make_artifact,
+    make_broken,
+    make_case,
+    make_environment,
+    make_record,
+    make_replicate,
+    sha,
+)
+from html_page import Node, read_html, read_xml
+from site_entries import HOSTILE, OTHER, entry, judged, later, make_baseline, pages, runner, series, slow, whole
+
+from regress.recipe import FLAGS
+from regress.replicate import Discarded
+from regress.site.render import MOST_ROWS, OUTCOMES, badge_path, run_path, series_path, table
+from regress.site.series import Series, Step
+from regress.verdict import SEVERITY, Verdict
+
+if TYPE_CHECKING:
+    from regress.baseline import Baseline
+    from regress.record import CaseResult
+    from regress.site import Entry
+
+ATOM = "{http://www.w3.org/2005/Atom}"
+DECODE = "decode_tokens_per_s"
+
+
+def index(*entries: Entry, baselines: dict[str, Baseline] | None = None) -> Node:
+    return read_html(pages().index(whole(*entries, baselines=baselines)))
+
+
+def regressions(*entries: Entry, baselines: dict[str, Baseline] | None = None) -> Node:
+    return read_html(pages().regressions(whole(*entries, baselines=baselines)))
+
+
+def series_page(*entries: Entry, key: str = CASE, baseline: Baseline | None = None) -> Node:
+    """The page of the case's series on the entries' only runner."""
+    found = runner(*entries, baseline=baseline)
+    (shown,) = [line.series for line in found.lines if line.series.key == key]
+    events = [event for event in found.events if event.case == key]
+    return read_html(pages().series(shown, events, []))
+
+
+def rows(root: Node) -> list[list[Node]]:
+    """The cells of each row in the bodies of the tables."""
+    return [row.elements for body in root.all("tbody") for row in body.all("tr")]
+
+
+def badge(found: Series) -> tuple[str, str]:
+    """Text and colour of a badge."""
+    root = read_xml(pages().badge(found))
+    left, right = [rect.attrib for rect in root.iter("{http://www.w3.org/2000/svg}rect")][1:]
+    texts = [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert root.attrib["aria-label"] == ": ".join(texts)
+    assert int(root.attrib["width"]) == int(left["width"]) + int(right["width"])
+    return texts[1], right["fill"]
+
+
+# The overview
+
+
+def test_an_empty_history_says_how_to_get_the_first_record() -> None:
+    root = index()
+
+    assert "No records yet" in root.text
+    assert [code.text for code in root.one("main").one("pre").all("code")] == ["regress run"]
+    assert root.all("script") == []
+    assert root.all("form") == []
+
+
+def test_the_overview_counts_runs_and_runners_and_dates_the_newest() -> None:
+    elsewhere = later(1, runner="elsewhere")
+
+    one, many = index(entry()).one("header"), index(entry(), entry(elsewhere)).one("header")
+
+    assert one.text == "Trends 1 run on 1 runner, the newest of 2026-10-03 12:00 UTC"
+    assert many.text == "Trends 2 runs on 2 runners, the newest of 2026-10-04 12:00 UTC"
+    assert many.one("time").get("datetime") == "2026-10-04T12:00:00+00:00"
+
+
+def test_a_line_shows_the_newest_rates_and_how_they_changed() -> None:
+    root = index(entry(), entry(later(1, make_case(prefill=(1100.0,), decode=(49.0,)))))
+
+    ((case, verdict, prefill, decode, newest),) = rows(root)
+
+    assert case.text == "tiny q4f16_1 · llvm · p64+16"
+    assert case.one("a").get("href") == "series/bench/tiny~q4f16_1~llvm~p64%2B16.html"
+    assert verdict.text == "not judged"
+    assert prefill.text == "1,100 +10%"  # 1100 / 1000
+    assert decode.text == "49.00 -2%"  # 49 / 50
+    assert decode.one("svg").get("aria-label") == "decode, 2 runs, now 49.00 tokens per second"
+    assert newest.text == "tvm-0.27.0 2026-10-04 12:00 UTC"
+
+
+def test_a_line_shows_the_verdict_and_of_which_run_it_is() -> None:
+    ((_, verdict, *_),) = rows(index(entry(), judged(later(1, slow())), entry(later(2, slow(), toolchain="c"))))
+
+    assert verdict.text == "▼ regressed of tvm-0.27.0"
+
+
+def test_a_line_of_a_broken_build_says_what_failed() -> None:
+    ((_, verdict, prefill, decode, _),) = rows(index(entry(), entry(later(1, make_broken()))))
+
+    assert verdict.text == "✕ broken build failed, killed by SIGSEGV"
+    assert [cell.one("span").get("aria-label") for cell in (prefill, decode)] == ["not measured"] * 2
+
+
+def test_cases_can_be_chosen_by_what_their_lines_show() -> None:
+    """Also by the verdict of an older run, where the line shows that."""
+    root = index(judged(later(1, slow())), entry(later(2, make_case(CASE), make_case(OTHER), toolchain="c")))
+
+    shown = {row.get("data-outcome"): row.get("data-quantization") for row in root.one("tbody").all("tr")}
+    choices = {select.get("name"): [each.text for each in select.all("option")] for select in root.all("select")}
+
+    assert shown == {"regressed": "q4f16_1", "not judged": "q0f16"}
+    assert choices == {
+        "runner": ["all", "bench"],
+        "model": ["all", "tiny"],
+        "quantization": ["all", "q0f16", "q4f16_1"],
+        "outcome": ["all", "not judged", "regressed"],
+    }
+
+
+def test_the_banner_says_what_was_judged_and_the_last_good_run() -> None:
+    good, bad = later(1, toolchain="b"), later(2, slow(), toolchain="c")
+
+    banner = index(judged(good), judged(bad)).one("div", "banner")
+
+    assert banner.classes == ["card", "banner", "regressed"]
+    assert banner.one("h3").text == "c against tvm-0.26.0"
+    assert "Checked by bench, 2026-10-05 12:00 UTC" in banner.text
+    assert "Last good run: 2026-10-04 12:00 UTC with b." in banner.text
+    assert f"1 open: {CASE} decode 20% worse" in banner.text
+    assert [link.get("href") for link in banner.all("a")] == [
+        f"runs/bench/{bad.id}.html",
+        f"runs/bench/{good.id}.html",
+        "regressions.html",
+    ]
+
+
+def test_the_banner_is_of_the_newest_report_not_the_newest_record() -> None:
+    banner = index(judged(later(1)), entry(later(2, toolchain="c"))).one("div", "banner")
+
+    assert banner.one("h3").text == "tvm-0.27.0 against tvm-0.26.0"
+    assert "Nothing is open." in banner.text
+
+
+def test_a_runner_that_nobody_judged_says_how_to_do_it() -> None:
+    banner = index(entry()).one("div", "banner")
+
+    assert "unjudged" in banner.classes
+    assert banner.one("h3").text == "Not judged yet"
+    assert banner.one("code").text == "regress check"
+
+
+def test_the_last_bump_lists_packages_and_what_came_of_it() -> None:
+    _, card = index(entry(), judged(later(1, slow()))).one("div", "overview").elements
+
+    assert card.one("h3").text.startswith("Last bump: tvm-0.26.0 to tvm-0.27.0")
+    packages, verdicts = card.all("ul")
+    assert [item.text for item in packages.all("li")] == ["apache-tvm 0.26.0 → 0.27.0"]
+    assert [item.text for item in verdicts.all("li")] == [f"▼ regressed {CASE}, decode 20% worse"]
+
+
+# The page of a series
+
+
+def test_the_rows_of_a_series_are_its_runs_newest_first() -> None:
+    old, new = make_record(), later(1, make_case(prefill=(990.0, 1000.0, 1030.0), decode=(49.0, 50.0, 50.5)))
+
+    (toolchain, verdict, prefill, decode, energy, roofline), (oldest, *_) = rows(series_page(entry(old), entry(new)))
+
+    assert toolchain.text == "tvm-0.27.0 2026-10-04 12:00 UTC"
+    assert toolchain.one("a").get("href") == f"../../runs/bench/{new.id}.html"
+    assert verdict.text == "not judged"
+    assert prefill.text == "1,000 990.0\N{EN DASH}1,030, 3 replicates"
+    assert decode.text == "50.00 49.00\N{EN DASH}50.50, 3 replicates"
+    assert [cell.one("span").get("aria-label") for cell in (energy, roofline)] == ["not measured"] * 2
+    assert oldest.text == "tvm-0.26.0 2026-10-03 12:00 UTC"
+
+
+def test_a_row_says_how_the_device_fared() -> None:
+    """What was discarded and why, the energy of a token, and the share of the roofline."""
+    hot = Discarded(started_at=NOON, reason="throttled", text="it was hot")
+    samples = {DECODE: (50.0,), "energy_per_token_j": (0.5123,), "roofline_fraction": (0.614,)}
+    kept = msgspec.structs.replace(make_replicate(1000, 50), samples=samples)
+
+    ((*_, decode, energy, roofline),) = rows(
+        series_page(entry(make_record(make_case(replicates=(kept,), discarded=(hot,)))))
+    )
+
+    assert decode.text == "50.00 50.00\N{EN DASH}50.00, 1 replicate"
+    assert energy.text == "0.512 J"
+    assert roofline.text == "61.4% 1 replicate discarded (throttled)"
+
+
+def test_a_row_carries_each_verdict_with_its_loss_and_tolerance() -> None:
+    record = later(1, make_case(prefill=(1000.0, 1001.0, 1002.0), decode=(40.0, 40.0, 40.0)))
+
+    (newest, _) = rows(series_page(entry(), judged(record)))
+
+    prefill, decode = newest[1].all("li")
+    assert prefill.text == "✓ pass prefill 0.1% better tolerance 5%"  # 1001 against 1000
+    assert decode.text == "▼ regressed decode 20% worse tolerance 5%"  # 40 against 50
+    assert decode.one("span", "badge").classes == ["badge", "regressed"]
+
+
+def test_a_row_of_a_broken_build_says_why_in_place_of_numbers() -> None:
+    ((_, verdict, cause),) = rows(series_page(entry(make_record(make_broken()))))
+
+    assert verdict.text == "✕ broken"
+    assert cause.text == "build failed, killed by SIGSEGV tvm::s_tir::Tensorize -> tvm::ffi::ToJSONGraph"
+
+
+def test_a_row_of_another_machine_and_of_other_flags_says_so() -> None:
+    tried = make_case(artifact=make_artifact(flags={**FLAGS, "cuda_graph": "1"}))
+    there = later(1, environment=make_environment(fingerprint=sha("there")))
+    root = series_page(entry(there), entry(later(2)), entry(later(3)), entry(later(4, tried)))
+
+    heads = [row[0].text for row in rows(root)]
+
+    assert ["another machine" in head for head in heads] == [False, False, False, True]
+    assert ["cuda_graph=1" in head for head in heads] == [True, False, False, False]
+
+
+def test_every_row_spans_the_same_number_of_columns() -> None:
+    vanished = judged(later(3, make_case(OTHER)))
+    root = series_page(entry(), judged(later(1, slow())), judged(later(2, make_broken())), vanished)
+
+    for each in root.all("table"):
+        widths = {sum(int(cell.get("colspan") or 1) for cell in row.elements) for row in each.all("tr")}
+        assert widths == {6}
+
+
+def test_a_long_series_shows_its_newest_runs_and_says_where_the_others_are() -> None:
+    found = series(entry(), entry(later(1)))
+    long = replace(found, points=(found.points[0],) * (MOST_ROWS + 1))
+
+    root = read_html(pages().series(long, [], []))
+
+    assert len(rows(root)) == MOST_ROWS
+    assert root.one("p", "more").text == f"The newest {MOST_ROWS} of {MOST_ROWS + 1}; all as CSV."
+    assert series_page(entry()).all("p", "more") == []
+
+
+def test_what_changed_is_listed_with_its_state_and_the_steps() -> None:
+    found = runner(entry(), judged(later(1, slow())), judged(later(2, toolchain="c")))
+    (line,) = found.lines
+    step = Step(point=line.series.points[1], metric=DECODE, loss=0.2)
+
+    root = read_html(pages().series(replace(line.series, steps=(step,)), found.events, []))
+
+    (changes,) = [section for section in root.all("section") if section.get("aria-labelledby") == "changes"]
+    event, found_step = changes.all("li")
+    assert event.text.startswith("▼ regressed decode rate: loss 20.0%, tolerance 5.0% first with tvm-0.27.0")
+    assert event.text.endswith("in order again with c")
+    assert found_step.text.startswith("step decode 20% worse from tvm-0.27.0, 2026-10-04 12:00 UTC, on")
+
+
+def test_the_reference_of_a_series_is_told_with_units() -> None:
+    """Any metric can have a tolerance, not rates alone."""
+    baseline = make_baseline(make_record(slow(50.0)), tolerance={"peak_memory_bytes": 0.02})
+
+    (facts,) = series_page(entry(), baseline=baseline).all("dl", "facts")
+
+    assert {pair.one("dt").text: pair.one("dd").text for pair in facts.all("div")} == {
+        "Prefill": "1,000 tokens/s with tvm-0.26.0; a loss of 5% passes",
+        "Decode": "50.00 tokens/s with tvm-0.26.0; a loss of 5% passes",
+        "Peak memory": "1 GiB with tvm-0.26.0; a loss of 2% passes",
+    }
+
+
+def test_a_series_shows_its_chart_without_a_script() -> None:
+    root = series_page(entry(), entry(later(1, slow())))
+
+    prefill, decode = root.one("div", "static").all("svg")
+    assert [len(each.all("circle")) for each in (prefill, decode)] == [2, 2]
+    assert prefill.get("aria-label").startswith("Prefill rate")
+
+
+def test_a_series_leads_to_the_others_of_its_model() -> None:
+    found = runner(entry(make_record(make_case(CASE), make_case(OTHER))))
+    own, other = (line.series for line in found.lines)
+
+    root = read_html(pages().series(own, [], [other]))
+
+    (item,) = root.one("ul", "siblings").all("li")
+    assert item.text == "p64+16 q0f16 · llvm on bench"
+    assert item.one("a").get("href") == "../../series/bench/tiny~q0f16~llvm~p64%2B16.html"
+
+
+# The regressions
+
+
+def test_regressions_stand_under_their_state() -> None:
+    accepted = make_baseline(later(1, slow(key=CASE), runner="c"))
+    baselines = {"c": msgspec.structs.replace(accepted, runner="c")}
+    histories = [
+        judged(later(1, slow(), runner="a")),
+        judged(later(1, slow(), runner="b")),
+        judged(later(2, runner="b", toolchain="x")),
+        judged(later(1, slow(), runner="c")),
+    ]
+
+    root = regressions(*histories, baselines=baselines)
+
+    shown = {
+        section.get("aria-labelledby"): [item.text for item in section.all("li")] for section in root.all("section")
+    }
+    assert list(shown) == ["open", "accepted", "fixed"]
+    assert ["on a" in text for text in shown["open"]] == [True]
+    assert shown["accepted"][0].endswith("Accepted as the reference: wider heads, as agreed.")
+    assert "In order again: x, 2026-10-05 12:00 UTC." in shown["fixed"][0]
+    assert [heading.text for heading in root.all("h2")] == ["Open 1", "Accepted 1", "Fixed 1"]
+
+
+def test_a_regression_names_case_loss_and_the_runs_around_it() -> None:
+    runs = [
+        judged(later(1, toolchain="b")),
+        judged(later(2, slow(), toolchain="c")),
+        judged(later(3, slow(), toolchain="d")),
+    ]
+
+    (item,) = regressions(*runs).one("ol").all("li")
+
+    what, text, when = (each.text for each in item.all("p"))
+    assert what == f"▼ regressed {CASE}, decode: 20% worse on bench"
+    assert text == "decode rate: loss 20.0%, tolerance 5.0%"
+    assert when == (
+        "First bad: c, 2026-10-05 12:00 UTC. Last good: b, 2026-10-04 12:00 UTC. Seen until d, 2026-10-06 12:00 UTC."
+    )
+
+
+def test_no_regressions_is_said() -> None:
+    assert [section.one("p").text for section in regressions(entry()).all("section")] == ["None."] * 3
+
+
+def test_the_method_explains_every_outcome() -> None:
+    terms = [term.text for term in read_html(pages().method()).all("dt")]
+
+    assert terms == [f"{sign} {outcome}" for outcome, (sign, _) in OUTCOMES.items()]
+    assert set(OUTCOMES) == set(SEVERITY)
+
+
+# The badge
+
+
+@pytest.mark.parametrize(
+    ("case", "judge", "text", "colour"),
+    [
+        (make_case(), True, "1,000 · 50.00 tokens/s", "#176c3a"),
+        (slow(60.0), True, "1,000 · 60.00 tokens/s", "#0b5f8a"),
+        (slow(40.0), True, "1,000 · 40.00 tokens/s", "#b3261e"),
+        (make_broken(), True, "broken", "#8b2b6d"),
+        (make_broken(), False, "broken", "#8b2b6d"),
+        (make_case(), False, "1,000 · 50.00 tokens/s", "#566072"),
+        (make_case(replicates=()), False, "no value", "#566072"),
+    ],
+)
+def test_a_badge_has_the_rates_in_the_colour_of_the_verdict(
+    case: CaseResult,
+    judge: bool,  # noqa: FBT001  # a parameter of the test
+    text: str,
+    colour: str,
+) -> None:
+    record = later(1, case)
+
+    assert badge(series(judged(record) if judge else entry(record))) == (text, colour)
+
+
+def test_a_badge_of_a_doubtful_run_is_neither_good_nor_bad() -> None:
+    record = later(1)
+    verdict = Verdict(case=CASE, outcome="inconclusive", reason="throttled", text="hot", metric=DECODE)
+    shown = judged(record, verdicts=[verdict])
+
+    assert badge(series(shown)) == ("1,000 · 50.00 tokens/s", "#7a5600")
+
+
+# The table
+
+
+def read_csv(found: Series) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(table(found))))
+
+
+def test_the_csv_has_a_line_for_each_run_and_metric() -> None:
+    old, new = make_record(make_case(prefill=(1000.0,), decode=(49.0,))), later(1, slow())
+
+    lines = read_csv(series(judged(new), entry(old)))
+
+    assert [(line["run"], line["metric"]) for line in lines] == [
+        (record.id, metric) for record in (old, new) for metric in ("prefill_tokens_per_s", DECODE, "peak_memory_bytes")
+    ]
+    assert lines[1] == {
+        "run": old.id,
+        "recorded_at": "2026-10-03T12:00:00+00:00",
+        "toolchain": "tvm-0.26.0",
+        "flags": "",
+        "machine": sha("environment")[:8],
+        "harness": sha("harness")[:8],
+        "metric": DECODE,
+        "median": "49.0",
+        "low": "49.0",
+        "high": "49.0",
+        "replicates": "1",
+        "verdict": "",
+        "loss": "",
+        "failure": "",
+    }
+    decode = lines[4]
+    assert float(decode["loss"]) == pytest.approx(0.2)  # 1 - 40/50
+    assert (decode["verdict"], decode["median"], decode["replicates"]) == ("regressed", "40.0", "3")
+
+
+def test_the_csv_keeps_names_whole_whatever_is_in_them() -> None:
+    name = 'a,"b"\nc'
+
+    assert {line["toolchain"] for line in read_csv(series(entry(make_record(toolchain=name))))} == {name}
+
+
+def test_the_csv_has_a_line_for_a_run_that_is_broken() -> None:
+    (line,) = read_csv(series(entry(make_record(make_broken()))))
+
+    assert (line["metric"], line["replicates"], line["verdict"]) == ("", "0", "broken")
+    assert line["failure"] == "killed by SIGSEGV: tvm::s_tir::Tensorize -> tvm::ffi::ToJSONGraph"
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@A1"])
+def test_a_spreadsheet_takes_no_name_for_a_formula(name: str) -> None:
+    (line, *_) = read_csv(series(entry(make_record(toolchain=name))))
+
+    assert line["toolchain"] == f"'{name}"
+
+
+# The feed
+
+
+def feed(*entries: Entry) -> list[dict[str, str]]:
+    """The entries of the feed: the text of each element, and the link's target."""
+    root = read_xml(pages().feed(whole(*entries)).encode())
+    return [
+        {child.tag.removeprefix(ATOM): child.text or child.attrib.get("href", "") for child in each}
+        for each in root.findall(f"{ATOM}entry")
+    ]
+
+
+def test_the_feed_has_an_entry_for_each_event_newest_first() -> None:
+    runs = [
+        judged(later(1, toolchain="b")),
+        judged(later(2, slow(), toolchain="c")),
+        judged(later(3, make_broken(), toolchain="d")),
+    ]
+    events = whole(*runs).events
+
+    broken, regressed = feed(*runs)
+
+    assert [broken["id"], regressed["id"]] == [event.name for event in events]
+    assert regressed == {
+        "title": f"regressed: {CASE}, decode 20% worse on bench (open)",
+        "id": events[1].name,
+        "published": "2026-10-05T12:00:00+00:00",
+        "updated": "2026-10-05T12:00:00+00:00",
+        "link": "series/bench/tiny~q4f16_1~llvm~p64%2B16.html",
+        "summary": "decode rate: loss 20.0%, tolerance 5.0%. First bad: c. Last good: b.",
+    }
+    assert broken["title"] == f"broken: {CASE} on bench (open)"
+
+
+def test_an_event_that_is_fixed_is_updated_and_keeps_its_id() -> None:
+    bad = judged(later(1, slow()))
+
+    (before,), (after,) = feed(bad), feed(bad, judged(later(2, toolchain="c")))
+
+    assert before["id"] == after["id"]
+    assert after["published"] == before["published"] == "2026-10-04T12:00:00+00:00"
+    assert after["updated"] == "2026-10-05T12:00:00+00:00"
+    assert after["title"].endswith("(fixed)")
+    assert after["summary"].endswith("In order again: c.")
+
+
+def test_the_feed_has_what_a_reader_needs() -> None:
+    """RFC 4287: an id, a title, a time, an author, and a link to itself; a time with its offset."""
+    root = read_xml(pages().feed(whole(entry(), entry(later(1)))).encode())
+
+    texts = {child.tag.removeprefix(ATOM): child.text for child in root}
+    assert texts["id"] == "urn:regress:regressions"
+    assert texts["title"] == "Regressions · Trends"
+    assert datetime.fromisoformat(texts["updated"] or "") == NOON + timedelta(days=1)
+    assert root.findtext(f"{ATOM}author/{ATOM}name") == "regress"
+    links = {link.attrib["rel"]: link.attrib["href"] for link in root.findall(f"{ATOM}link")}
+    assert links == {"self": "regressions.atom", "alternate": "regressions.html"}
+
+
+def test_the_feed_of_an_empty_history_is_valid_and_of_no_time() -> None:
+    root = read_xml(pages().feed(whole()).encode())
+
+    assert root.findtext(f"{ATOM}updated") == "1970-01-01T00:00:00+00:00"
+    assert root.findall(f"{ATOM}entry") == []
+
+
+def test_hostile_text_stays_text_in_the_feed() -> None:
+    root = read_xml(pages(HOSTILE).feed(whole(entry(make_record(make_broken(cause=HOSTILE), toolchain=HOSTILE)))))
+
+    assert root.findtext(f"{ATOM}title") == f"Regressions · {HOSTILE}"
+    assert HOSTILE in (root.findtext(f"{ATOM}entry/{ATOM}summary") or "")
+    assert {element.tag for element in root.iter()} == {
+        ATOM + name
+        for name in (
+            *("feed", "title", "id", "updated", "author", "name", "link"),
+            *("entry", "published", "summary"),
+        )
+    }
+
+
+def test_a_compiler_that_writes_in_colours_does_not_break_the_feed() -> None:
+    """XML cannot hold a control character, and a reader would refuse the whole feed for one."""
+    (shown,) = feed(entry(make_record(make_broken(cause="\x1b[31merror:\x00 no kernel\tat all\ufffe"))))
+
+    assert "\N{REPLACEMENT CHARACTER}[31merror:\N{REPLACEMENT CHARACTER} no kernel\tat all" in shown["summary"]
+
+
+# Where everything is
+
+
+def test_paths_have_a_name_for_each_run_series_and_badge() -> None:
+    found = series(judged(later(1, slow())))
+    (event,) = runner(judged(later(1, slow()))).events
+
+    assert run_path(found.points[0].run) == f"runs/bench/{found.points[0].run.id}.html"
+    assert series_path(found) == series_path(event) == "series/bench/tiny~q4f16_1~llvm~p64+16.html"
+    assert series_path(found, ".csv") == "series/bench/tiny~q4f16_1~llvm~p64+16.csv"
+    assert badge_path(found) == "badges/bench/tiny~q4f16_1~llvm~p64+16.svg"
