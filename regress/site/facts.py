@@ -7,6 +7,7 @@ Pages over many runs are made of facts; only the page of one run reads its recor
 
 from __future__ import annotations
 
+import re
 from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
@@ -173,30 +174,41 @@ def facts(entry: Entry) -> Run:
 def in_order(runs: Iterable[Run]) -> list[Run]:
     """The runs, oldest first; one that another was judged by, measured in turn with it, never behind that one."""
     found = list(runs)
-    judged: dict[str, datetime] = {}
-    for run in found:
-        if run.reference_run:
-            known = judged.get(run.reference_run, run.recorded_at)
-            judged[run.reference_run] = min(known, run.recorded_at)
-
-    def place(run: Run) -> tuple[datetime, bool, str, str]:
-        moment = min(run.recorded_at, judged.get(run.id, run.recorded_at))
-        return moment, run.id not in judged, run.runner, run.id
-
-    return sorted(found, key=place)
+    moments, judging = _moments(found), {run.reference_run for run in found}
+    return sorted(found, key=lambda run: (moments[run.id], run.id not in judging, run.runner, run.id))
 
 
 def labels(runs: Sequence[Run]) -> dict[tuple[str, str], str]:
     """Name and fingerprint of every toolchain to its label: its name, with the fingerprint where two share it.
 
-    In order of first appearance.
+    In order of first appearance, those of one moment by the numbers in their names.
     """
-    identities = dict.fromkeys((run.toolchain, run.fingerprint) for run in runs)
+    moments = _moments(runs)
+    first: dict[tuple[str, str], datetime] = {}
+    for run in runs:
+        identity = (run.toolchain, run.fingerprint)
+        first[identity] = min(moments[run.id], first.get(identity, moments[run.id]))
+    identities = sorted(first, key=lambda each: (first[each], _numbered(each[0]), each[1]))
     names = [name for name, _ in identities]
     return {
         (name, fingerprint): name if names.count(name) == 1 else f"{name} ({fingerprint[:8]})"
         for name, fingerprint in identities
     }
+
+
+def _moments(runs: Sequence[Run]) -> dict[str, datetime]:
+    """A run's id to when it was, which for a reference is not after the first run that was judged by it."""
+    found = {run.id: run.recorded_at for run in runs}
+    for run in runs:
+        if run.reference_run in found:
+            found[run.reference_run] = min(found[run.reference_run], run.recorded_at)
+    return found
+
+
+def _numbered(name: str) -> list[tuple[int, int, str]]:
+    """A name as people sort it: `0.9` before `0.26`."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def _cases(record: Record, report: CheckReport | None) -> Iterable[Case]:

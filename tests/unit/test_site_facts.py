@@ -272,3 +272,14 @@ def test_a_reference_of_long_ago_keeps_its_place() -> None:
     ]
 
     assert [run.toolchain for run in in_order(runs)] == ["a", "b", "c"]
+
+
+def test_toolchains_of_one_moment_are_ordered_by_their_numbers() -> None:
+    """As several are in one `regress run`, the reference among them."""
+    reference = make_record(toolchain="tvm-0.26.0")
+    entries = [Entry(record=reference, report=None)]
+    for name in ("tvm-0.100.0", "tvm-0.9.0"):
+        record = make_record(toolchain=name)
+        entries.append(Entry(record=record, report=make_report(record, reference)))
+
+    assert list(labels(runs_of(*entries)).values()) == ["tvm-0.9.0", "tvm-0.26.0", "tvm-0.100.0"]
