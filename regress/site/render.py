@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from regress.site import svg, units
 from regress.site.baselines import baseline_page
 from regress.site.facts import DECODE, PREFILL
+from regress.site.payload import MOST_POINTS
 from regress.site.regressions import Event
 from regress.site.run import run_page
 
@@ -187,6 +188,7 @@ class Pages:
             events=events,
             siblings=siblings,
             shown=series.points[::-1][:MOST_ROWS],
+            drawn=MOST_POINTS,
             plotly=plotly_name(),
             data=f"{name}.js",
             csv=f"{name}.csv",

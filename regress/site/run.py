@@ -12,7 +12,7 @@ from regress.recipe import FLAGS
 from regress.verdict import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from regress.metric import Metric
     from regress.record import CaseResult, Record
@@ -44,6 +44,7 @@ class RunCase:
         columns: The metrics of its replicates.
         flags: Build flags that are not the defaults.
         discarded: How many replicates were not kept, and why; empty where all were.
+        build_of: Place of the first case of the run that has the same artifact; its own where it is the first.
     """
 
     key: str
@@ -52,6 +53,7 @@ class RunCase:
     columns: tuple[Column, ...]
     flags: Mapping[str, str]
     discarded: str
+    build_of: int
 
     @property
     def replicates(self) -> Sequence[Replicate]:
@@ -85,11 +87,19 @@ def run_page(entry: Entry) -> RunPage:
     record = entry.record
     keys = dict.fromkeys([case.key for case in record.cases])
     keys.update(dict.fromkeys(verdict.case for verdict in entry.report.verdicts) if entry.report else {})
-    cases = tuple(_case(entry, key) for key in keys)
+    cases = tuple(_cases(entry, list(keys)))
     return RunPage(record=record, report=entry.report, cases=cases, command=_command(record, entry.report, cases))
 
 
-def _case(entry: Entry, key: str) -> RunCase:
+def _cases(entry: Entry, keys: Sequence[str]) -> Iterator[RunCase]:
+    builds: dict[str, int] = {}
+    for place, key in enumerate(keys):
+        result = entry.record.case(key)
+        artifact = result.artifact.digest if result and result.artifact else ""
+        yield _case(entry, key, builds.setdefault(artifact, place) if artifact else place)
+
+
+def _case(entry: Entry, key: str, build_of: int) -> RunCase:
     result = entry.record.case(key)
     built = result.artifact if result else None
     return RunCase(
@@ -99,6 +109,7 @@ def _case(entry: Entry, key: str) -> RunCase:
         columns=_columns(result.replicates) if result else (),
         flags={name: value for name, value in built.flags.items() if FLAGS.get(name) != value} if built else {},
         discarded="" if result is None else surrender(result) if result.gave_up else remark(result),
+        build_of=build_of,
     )
 
 

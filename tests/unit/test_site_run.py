@@ -273,6 +273,21 @@ def test_the_build_is_described() -> None:
     assert [item.text for item in root.one("ul", "kernels").all("li")] == [f"matmul {sha('matmul')[:10]}"]
 
 
+def test_a_build_of_several_cases_is_described_once() -> None:
+    """Cases that differ in their lengths alone are measured with one artifact; the others link to where it stands."""
+    artifact = make_artifact(kernels=(Kernel(name="decode", sha256=sha("decode")),))
+    record = make_record(
+        make_case(CASE, artifact=artifact), make_case(OTHER), make_case("x/q/t/p1+1", artifact=artifact)
+    )
+
+    root = page(entry(record))
+
+    cases = root.all("section", "case")
+    assert [len(case.all("ul", "kernels")) for case in cases] == [1, 1, 0]
+    (link,) = cases[2].all("a")
+    assert (link.attributes["href"], link.text) == (f"#{cases[0].attributes['id']}", CASE)
+
+
 def test_the_toolchain_is_listed_with_the_digests_of_its_wheels() -> None:
     packages = (Package(name="apache-tvm", version="0.27.0", sha256=(sha("one"), sha("two"))),)
     toolchain = make_toolchain(packages=(*packages, Package(name="numpy", version="2.3.1")))
