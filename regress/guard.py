@@ -89,6 +89,11 @@ def surrender(result: CaseResult) -> str:
     return f"{remark(result)}, the last because {result.discarded[-1].text}"
 
 
+def discards(result: CaseResult) -> str:
+    """What was not kept of a case, and whether it was given up, for a sentence; empty where all was kept."""
+    return surrender(result) if result.gave_up else remark(result)
+
+
 def _wrong_mode(telemetry: Telemetry, required: Required) -> Objection | None:
     if telemetry.mig and not required.mig:
         return Objection("wrong_mode", "the GPU is split into instances (MIG)")

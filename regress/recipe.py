@@ -84,6 +84,11 @@ def other_flags(built: Mapping[str, str], wanted: Mapping[str, str]) -> list[str
     return sorted(flag for flag in ours | theirs if ours.get(flag) != theirs.get(flag))
 
 
+def own_flags(flags: Mapping[str, str]) -> dict[str, str]:
+    """The flags that are not the defaults."""
+    return {name: value for name, value in flags.items() if FLAGS.get(name) != value}
+
+
 def check_context(workload: Workload, flags: Mapping[str, str], where: str) -> None:
     """Raises `ConfigError`, naming the key, where a workload does not fit a context that the flags set."""
     context, needed = int(flags["context_window_size"]), workload.prompt_tokens + workload.new_tokens

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def build_site(args: argparse.Namespace) -> int:
-    """`regress site`: writes the site from the history; records that cannot be used are named, and make it exit 7."""
+    """`regress site`: writes the site from the history; what cannot be used is named, its first error the exit code."""
     workspace = open_workspace(args)
     if not workspace.history.is_dir() and (args.history or workspace.history.exists()):
         raise errors.HistoryError(f"{workspace.history}: no such folder of records")
@@ -31,7 +31,7 @@ def build_site(args: argparse.Namespace) -> int:
     sys.stdout.write(f"{index}\n")
     for error in bad:
         say("\n".join(error.lines()))
-    return errors.EXIT_HISTORY if bad else errors.EXIT_PASS
+    return bad[0].exit_code if bad else errors.EXIT_PASS
 
 
 def publish(workspace: Workspace, reporter: Reporter) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from regress.guard import remark, surrender
+from regress.guard import discards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ def telemetry_line(case: CaseResult) -> str:
     seen = [replicate.telemetry for replicate in case.replicates if replicate.telemetry is not None]
     parts = [*_clocks(seen), *_powers(seen), *_company(seen), *_shares(case)]
     if case.discarded:
-        parts.append(surrender(case) if case.gave_up else remark(case))
+        parts.append(discards(case))
     whose = "device" if case.replicates else f"{case.key}: not measured"
     return f"{whose}: {', '.join(parts)}\n" if parts else ""
 

@@ -100,7 +100,7 @@ def _series_files(runner: Runner, runners: Sequence[Runner], pages: Pages) -> It
         series = line.series
         events = [event for event in runner.events if event.case == series.key]
         siblings = _siblings(series, runners)
-        yield render.series_path(series, ".js"), payload.payload(series, events)
+        yield render.series_path(series, ".js"), payload.payload(series)
         yield render.series_path(series, ".csv"), render.table(series).encode()
         yield render.badge_path(series), pages.badge(series).encode()
         yield render.series_path(series), pages.series(series, events, siblings).encode()

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from regress.guard import remark, surrender
-from regress.recipe import FLAGS
+from regress.guard import discards
+from regress.recipe import own_flags
 from regress.record import Environment, Stage  # noqa: TC001  # as above
 from regress.verdict import SEVERITY, Outcome
 
@@ -31,7 +31,8 @@ RATES = (PREFILL, DECODE)
 PEAK_MEMORY = "peak_memory_bytes"
 ENERGY = "energy_per_token_j"
 ROOFLINE = "roofline_fraction"
-_VALUES = (PREFILL, DECODE, PEAK_MEMORY, ENERGY, ROOFLINE)
+SHOWN = (*RATES, ENERGY, ROOFLINE, PEAK_MEMORY)
+"""The metrics that pages over many runs show."""
 
 
 class _Facts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -73,30 +74,21 @@ class Case(_Facts, frozen=True):
 
     Attributes:
         key: Its key, `<model>/<quantization>/<target>/p<prompt tokens>+<new tokens>`.
-        prompt_tokens: Tokens in the prompt; 0, as all that follows is empty, where the case vanished.
-        new_tokens: Tokens generated after it.
-        values: Metric to the value of each replicate, in order of measurement.
-        source: Where the model is from.
+        values: Metric to the value of each replicate, in order of measurement; empty, as all that follows but the
+            verdicts is, where the case vanished.
         model_digest: SHA-256 of the model.
         artifact: Digest of what was built; empty where nothing was.
         flags: Build flags that are not the defaults.
-        bits_per_param: Size of the parameters, in bits for each.
-        model_lib_bytes: Size of the library.
         fault: Why there are no numbers; `None` where there are.
         discarded: How many replicates were not kept, and why; empty where all were.
         said: The verdicts on it, in the report's order.
     """
 
     key: str
-    prompt_tokens: int = 0
-    new_tokens: int = 0
     values: dict[str, tuple[float, ...]] = {}
-    source: str = ""
     model_digest: str = ""
     artifact: str = ""
     flags: dict[str, str] = {}
-    bits_per_param: float | None = None
-    model_lib_bytes: int | None = None
     fault: Fault | None = None
     discarded: str = ""
     said: tuple[Said, ...] = ()
@@ -237,21 +229,16 @@ def _case(result: CaseResult, said: tuple[Said, ...]) -> Case:
     built, failure = result.artifact, result.failure
     case = Case(
         key=result.key,
-        prompt_tokens=result.workload.prompt_tokens,
-        new_tokens=result.workload.new_tokens,
-        values={metric: tuple(values) for metric in _VALUES if (values := result.values(metric))},
+        values={metric: tuple(values) for metric in SHOWN if (values := result.values(metric))},
         fault=Fault(stage=failure.stage, how=failure.how, cause=failure.cause) if failure else None,
-        discarded=surrender(result) if result.gave_up else remark(result),
+        discarded=discards(result),
         said=said,
     )
     if built is None:
         return case
     return msgspec.structs.replace(
         case,
-        source=built.model.source,
         model_digest=built.model.digest,
         artifact=built.digest,
-        flags={name: value for name, value in built.flags.items() if FLAGS.get(name) != value},
-        bits_per_param=built.bits_per_param,
-        model_lib_bytes=built.model_lib_bytes,
+        flags=own_flags(built.flags),
     )

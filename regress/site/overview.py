@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from regress.site.regressions import Event
     from regress.site.series import Point, Series, Value
 
-MAIN_PACKAGES = ("mlc-llm", "mlc-ai", "apache-tvm", "tvm", "apache-tvm-ffi")
-"""Packages named beside a toolchain, by the start of their names: nightlies carry suffixes such as `-cu128`."""
+_MAIN_PACKAGES = ("mlc-llm", "mlc-ai", "apache-tvm", "tvm", "apache-tvm-ffi")
+"""Packages that a bump names first, by the start of their names: nightlies carry suffixes such as `-cu128`."""
 SPARK_POINTS = 60
 """Runs that a sparkline shows, at most."""
 
@@ -33,14 +33,12 @@ class Glance:
         value: The newest run's value; `None` where it has none.
         ratio: It as a multiple of the median with the toolchain before; `None` where there is none to compare with.
         history: Medians of the runs that can be compared with it, oldest first, at most `SPARK_POINTS`.
-        said: The newest verdict on it; `None` where it was never judged.
     """
 
     metric: str
     value: Value | None
     ratio: float | None
     history: tuple[float, ...]
-    said: Said | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +124,7 @@ def runner_of(runs: Sequence[Run], baseline: Baseline | None) -> Runner:
     name, known = runs[0].runner, labels(runs)
     series = [series_of(runs, key, known, baseline) for key in _keys(runs)]
     found = tuple(events(series, {name: baseline} if baseline else {}))
-    lines = tuple(_line(each) for each in series)
+    lines = tuple(Line(series=each, glances=tuple(_glance(each, metric) for metric in RATES)) for each in series)
     usual = {point.run.id for each in series for point in each.points if point.usual}
     judged = [run for run in runs if run.outcome and run.id in usual]
     return Runner(
@@ -141,26 +139,14 @@ def runner_of(runs: Sequence[Run], baseline: Baseline | None) -> Runner:
     )
 
 
-def main_packages(packages: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Name and version of the packages worth a place beside the toolchain's name, in the order of `MAIN_PACKAGES`."""
-    return sorted((package for package in packages if _rank(package[0]) >= 0), key=lambda each: (_rank(each[0]), each))
-
-
 def _rank(name: str) -> int:
-    """Place of the nearest name in `MAIN_PACKAGES` that the package's name starts with; -1 where there is none."""
-    ranks = [rank for rank, main in enumerate(MAIN_PACKAGES) if name == main or name.startswith(f"{main}-")]
+    """Place of the nearest name in `_MAIN_PACKAGES` that the package's name starts with; -1 where there is none."""
+    ranks = [rank for rank, main in enumerate(_MAIN_PACKAGES) if name == main or name.startswith(f"{main}-")]
     return max(ranks, default=-1)
 
 
 def _keys(runs: Sequence[Run]) -> list[str]:
     return list(dict.fromkeys(case.key for run in reversed(runs) for case in run.cases))
-
-
-def _line(series: Series) -> Line:
-    return Line(
-        series=series,
-        glances=tuple(_glance(series, metric) for metric in RATES),
-    )
 
 
 def _glance(series: Series, metric: str) -> Glance:
@@ -172,7 +158,6 @@ def _glance(series: Series, metric: str) -> Glance:
         value=newest[1] if newest else None,
         ratio=newest[1].median / before if newest and before else None,
         history=tuple(value.median for _, value in having[-SPARK_POINTS:]),
-        said=series.judged.case.verdict(metric) if series.judged else None,
     )
 
 

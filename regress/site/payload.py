@@ -12,28 +12,28 @@ import msgspec
 
 from regress.metric import METRICS
 from regress.site import units
-from regress.site.facts import RATES
+from regress.site.facts import RATES, SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from regress.record import Record
     from regress.site.overview import Runner
-    from regress.site.regressions import Event
     from regress.site.series import Point, Segment, Series
 
-_METRICS = (*RATES, "energy_per_token_j", "roofline_fraction", "peak_memory_bytes")
 MOST_POINTS = 2000
-"""Runs that a page draws at once; older ones are one click away."""
+"""Runs that a page draws at once, the newest ones; its CSV file has all."""
 MOST_CHOICES = 500
 """Runs of a runner that can be chosen to be compared: the newest ones."""
-_DIGITS, _DIGEST, _MOST_DEGREES = 6, 12, 100
-"""Of a number, of a SHA-256, and of freedom: with more of the last, Student's t is as with that many, to 1 %."""
+_DIGITS, _DIGEST = 6, 12
+"""Significant digits of a number, and characters of a SHA-256."""
+_MOST_DEGREES = 100
+"""Of freedom: with more of them the quantile is taken as with that many, 1.984; it is 1.960 or more."""
 
 
-def payload(series: Series, events: Sequence[Event]) -> bytes:
+def payload(series: Series) -> bytes:
     """The script with a series' newest runs."""
-    return _script("regressData", _object(series, series.points[-MOST_POINTS:], events))
+    return _script("regressData", _object(series, series.points[-MOST_POINTS:]))
 
 
 def run_payload(record: Record) -> bytes:
@@ -79,7 +79,7 @@ def run_payload(record: Record) -> bytes:
 
 def runs_payload(runners: Sequence[Runner]) -> bytes:
     """The script with the newest runs of every runner, newest first, and the quantiles that intervals are made with."""
-    from scipy.special import stdtrit  # noqa: PLC0415  # 0.2 s that only a site needs
+    from scipy.special import stdtrit  # noqa: PLC0415  # only a site needs it
 
     return _script(
         "regressRuns",
@@ -107,13 +107,12 @@ def _script(function: str, data: dict[str, Any]) -> bytes:
     return function.encode() + b"(" + text + b");\n"
 
 
-def _object(series: Series, points: Sequence[Point], events: Sequence[Event]) -> dict[str, Any]:
+def _object(series: Series, points: Sequence[Point]) -> dict[str, Any]:
     labels = list(dict.fromkeys(point.label for point in points))
     places = {id(point): number for number, point in enumerate(points)}
     return {
         "runner": series.runner,
         "case": series.key,
-        "all": len(series.points),
         "labels": labels,
         "segments": [_segment(segment) for segment in series.segments],
         "runs": [point.run.id for point in points],
@@ -123,7 +122,7 @@ def _object(series: Series, points: Sequence[Point], events: Sequence[Event]) ->
         "usual": [int(point.usual) for point in points],
         "broken": [[number, _fault(point)] for number, point in enumerate(points) if point.case.fault],
         "metrics": {
-            metric: _columns(points, metric) for metric in _METRICS if any(p.case.values.get(metric) for p in points)
+            metric: _columns(points, metric) for metric in SHOWN if any(p.case.values.get(metric) for p in points)
         },
         "bands": {
             metric: {"level": _rounded(band.level), "tolerance": band.tolerance, "toolchain": band.toolchain}
@@ -134,25 +133,13 @@ def _object(series: Series, points: Sequence[Point], events: Sequence[Event]) ->
             for step in series.steps
             if id(step.point) in places
         ],
-        "events": [
-            {
-                "run": event.first.run.id,
-                "metric": event.metric,
-                "kind": event.kind,
-                "text": event.text,
-                "state": event.state,
-            }
-            for event in events
-        ],
     }
 
 
 def _segment(segment: Segment) -> dict[str, Any]:
     environment = segment.environment
-    names = ("device", "driver", "power_mode", "cpu", "python", "kernel")
-    facts = {name: value for name in names if (value := getattr(environment, name)) is not None}
     return {
-        **facts,
+        "device": environment.device,
         "machine": environment.fingerprint[:8],
         "harness": segment.harness[:8],
         "model": segment.model_digest[:8],

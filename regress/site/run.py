@@ -6,9 +6,9 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from regress.guard import remark, surrender
+from regress.guard import discards
 from regress.metric import METRICS
-from regress.recipe import FLAGS
+from regress.recipe import own_flags
 from regress.verdict import spread
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def _case(entry: Entry, key: str, build_of: int) -> RunCase:
         result=result,
         verdicts=entry.verdicts(key),
         columns=_columns(result.replicates) if result else (),
-        flags={name: value for name, value in built.flags.items() if FLAGS.get(name) != value} if built else {},
-        discarded="" if result is None else surrender(result) if result.gave_up else remark(result),
+        flags=own_flags(built.flags) if built else {},
+        discarded=discards(result) if result else "",
         build_of=build_of,
     )
 

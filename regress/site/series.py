@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regress.recipe import FLAGS
+from regress.recipe import own_flags
 from regress.site.facts import RATES
 from regress.trend.drift import ANCHOR_RUNS, steps
 
@@ -215,7 +215,7 @@ def _segment(run: Run, case: Case, segments: dict[_Identity, Segment], points: S
 def _usual_flags(cases: Sequence[Case], asked: BaselineCase | None) -> Mapping[str, str]:
     """The flags that the case is about: the baseline's, else those of most of its builds."""
     if asked is not None:
-        return {name: value for name, value in asked.flags.items() if FLAGS.get(name) != value}
+        return own_flags(asked.flags)
     counted = Counter(tuple(sorted(case.flags.items())) for case in cases if case.artifact)
     return dict(counted.most_common(1)[0][0]) if counted else {}
 
