@@ -3,9 +3,6 @@
 
 const form = document.querySelector(".toolbar");
 const chart = document.querySelector(".chart");
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-const SLOTS = 8;
-const RATES = ["prefill_tokens_per_s", "decode_tokens_per_s"];
 const SYMBOLS = { regressed: "triangle-down", improved: "triangle-up", inconclusive: "diamond" };
 const BAD = new Set(["regressed", "broken", "missing"]);
 let data = null;
@@ -27,10 +24,7 @@ function state() {
   };
 }
 
-const escaped = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 const day = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ");
-const shown = (value, unit) => (unit === "fraction" ? `${(value * 100).toPrecision(3)} %` : unit === "bytes" ? `${(value / 2 ** 30).toPrecision(3)} GiB` : `${value.toLocaleString("en", { maximumSignificantDigits: 5 })} ${unit}`);
-
 function metricsOf(chosen) {
   return chosen.show === "rates" ? RATES.filter((name) => data.metrics[name]) : [chosen.show];
 }
@@ -60,7 +54,7 @@ function hover(index, metric) {
 function traceOf(metric, axis, indices, name, slot, chosen) {
   const column = data.metrics[metric];
   const unit = unitOf(metric, chosen);
-  const own = colour(`series-${(slot % SLOTS) + 1}`);
+  const own = slotColour(slot);
   const outcomes = indices.map((index) => column.outcome?.[index] ?? "");
   return {
     type: "scatter",
@@ -152,7 +146,7 @@ function shapes(metrics, chosen) {
 }
 
 function layout(metrics, chosen) {
-  const lines = { gridcolor: colour("rule"), linecolor: colour("rule-strong"), zerolinecolor: colour("rule-strong"), automargin: true };
+  const lines = axisLines();
   const axis = (metric, domain) => ({
     ...lines,
     domain,
@@ -162,17 +156,9 @@ function layout(metrics, chosen) {
     tickformat: chosen.relative ? ".1%" : undefined,
   });
   const two = metrics.length === 2;
-  return {
+  return layoutOf({
     height: two ? 560 : 360,
-    margin: { l: 72, r: 24, t: 16, b: 40 },
-    hovermode: "closest",
     uirevision: chosen.x + chosen.show,
-    font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: colour("text") },
-    paper_bgcolor: "rgba(0,0,0,0)",
-    plot_bgcolor: "rgba(0,0,0,0)",
-    hoverlabel: { bgcolor: colour("surface"), bordercolor: colour("rule-strong"), font: { color: colour("text") }, align: "left" },
-    modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("quiet"), activecolor: colour("text") },
-    legend: { orientation: "h", y: -0.1, yanchor: "top", x: 0 },
     shapes: shapes(metrics, chosen),
     xaxis: {
       ...lines,
@@ -185,16 +171,12 @@ function layout(metrics, chosen) {
     },
     yaxis: axis(metrics[0], two ? [0.54, 1] : [0, 1]),
     ...(two ? { yaxis2: axis(metrics[1], [0, 0.46]) } : {}),
-  };
+  });
 }
 
 function rangeOf() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("range");
-  return given ? given.split("..") : undefined;
+  return given().get("range")?.split("..");
 }
-
-// The buttons are named one by one: Plotly's own set has one that uploads the chart.
-const CONFIG = { displaylogo: false, responsive: true, modeBarButtons: [["zoom2d", "pan2d"], ["zoomIn2d", "zoomOut2d", "autoScale2d"]] };
 
 function figure() {
   const chosen = state();
@@ -206,36 +188,22 @@ function figure() {
   return [parts, layout(metrics, chosen)];
 }
 
-const draw = () => Plotly.react(chart, ...figure(), CONFIG);
-
 function remember(range) {
   const chosen = state();
   const pairs = Object.entries(chosen).filter(([name, value]) => value && !(name === "show" && value === "rates") && !(name === "x" && value === "time"));
   const kept = new URLSearchParams(pairs.map(([name, value]) => [name, value === true ? "1" : value]));
   if (range) kept.set("range", range);
-  const text = kept.toString();
-  history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+  keep(kept);
 }
 
 function restore() {
-  const given = new URLSearchParams(location.hash.slice(1));
-  form.elements.show.value = Object.hasOwn(data.metrics, given.get("show")) ? given.get("show") : "rates";
-  form.elements.x.value = ["run", "toolchain"].includes(given.get("x")) ? given.get("x") : "time";
-  for (const name of ["log", "zero", "relative"]) form.elements[name].checked = given.has(name);
-}
-
-function save(name, type, text) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type }));
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(link.href);
+  const kept = given();
+  form.elements.show.value = Object.hasOwn(data.metrics, kept.get("show")) ? kept.get("show") : "rates";
+  form.elements.x.value = ["run", "toolchain"].includes(kept.get("x")) ? kept.get("x") : "time";
+  for (const name of ["log", "zero", "relative"]) form.elements[name].checked = kept.has(name);
 }
 
 function rows() {
-  // What a spreadsheet would take for a formula is text.
-  const plain = (value) => (typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : value);
-  const quoted = (value) => (/[",\r\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value);
   const metrics = Object.keys(data.metrics);
   const head = ["run", "recorded_at", "toolchain", ...metrics.flatMap((name) => [name, `${name}_low`, `${name}_high`])];
   const lines = data.runs.map((run, index) => [
@@ -244,7 +212,7 @@ function rows() {
     data.labels[data.label[index]],
     ...metrics.flatMap((name) => ["median", "low", "high"].map((part) => data.metrics[name][part][index] ?? "")),
   ]);
-  return [head, ...lines].map((line) => line.map(plain).map(quoted).join(",")).join("\n") + "\n";
+  return [head, ...lines];
 }
 
 function start() {
@@ -254,13 +222,8 @@ function start() {
   }
   if (!RATES.some((name) => data.metrics[name])) return;
   const name = `${data.runner}-${data.case.replaceAll("/", "-")}`;
-  form.hidden = false;
-  restore();
-  const made = figure();
-  // Plotly takes the width of what it draws into, which must therefore be shown by then.
-  document.documentElement.classList.add("drawn");
-  Plotly.react(chart, ...made, CONFIG).then(() => {
-    document.documentElement.classList.add("ready");
+  const { draw, made } = present({ form, chart, figure, restore, name, rows, data });
+  made.then(() => {
     chart.on("plotly_click", ({ points }) => {
       location.href = `${chart.dataset.runs}${encodeURIComponent(data.runs[points[0].customdata])}.html`;
     });
@@ -269,14 +232,8 @@ function start() {
       else if (change["xaxis.autorange"]) remember();
     });
   });
-  form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("change", ({ target }) => {
-    remember(target.name === "x" ? undefined : new URLSearchParams(location.hash.slice(1)).get("range"));
+    remember(target.name === "x" ? undefined : given().get("range"));
     draw();
   });
-  form.elements.png.addEventListener("click", () => Plotly.downloadImage(chart, { format: "png", scale: 2, filename: name }));
-  form.elements.csv.addEventListener("click", () => save(`${name}.csv`, "text/csv", rows()));
-  form.elements.json.addEventListener("click", () => save(`${name}.json`, "application/json", JSON.stringify(data)));
-  addEventListener("hashchange", () => { restore(); draw(); });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 }

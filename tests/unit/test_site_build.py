@@ -504,3 +504,19 @@ def test_plotly_is_not_imported_to_build() -> None:
     assert "build.py" in sources
     importing = re.compile(r"^\s*(import|from) plotly", re.MULTILINE)
     assert [name for name, source in sources.items() if importing.search(source)] == []
+
+
+def test_every_asset_is_in_the_wheel() -> None:
+    """They are named one by one, because Plotly's script, which a build writes beside them, must stay out."""
+    listed = re.findall(r'"site/assets/([^"]+)" =', (ASSETS.parents[1] / "pyproject.toml").read_text())
+
+    assert sorted(listed) == sorted(path.name for path in ASSETS.iterdir() if not path.match("plotly-*"))
+
+
+def test_the_theme_is_chosen_before_anything_is_painted(sample: Path) -> None:
+    """By a script that nothing stands before, and that is waited for."""
+    for name, root in pages(sample).items():
+        first = next(node for node in root.one("head").walk() if node.tag in {"script", "link"})
+        assert first.get("src").endswith("assets/theme.js"), name
+        assert not {"defer", "async"} & first.attributes.keys()
+        assert "hidden" in root.one("label", "theme").attributes
