@@ -13,6 +13,7 @@ from regress.record import encode
 from regress.site import payload, render, units
 from regress.site.facts import facts, in_order
 from regress.site.overview import runner_of
+from regress.site.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -101,7 +102,7 @@ def _series_files(runner: Runner, runners: Sequence[Runner], pages: Pages) -> It
         events = [event for event in runner.events if event.case == series.key]
         siblings = _siblings(series, runners)
         yield render.series_path(series, ".js"), payload.payload(series)
-        yield render.series_path(series, ".csv"), render.table(series).encode()
+        yield render.series_path(series, ".csv"), table(series).encode()
         yield render.badge_path(series), pages.badge(series).encode()
         yield render.series_path(series), pages.series(series, events, siblings).encode()
 

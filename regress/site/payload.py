@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from regress.record import Record
     from regress.site.overview import Runner
-    from regress.site.series import Point, Segment, Series
+    from regress.site.series import Point, Series
 
 MOST_POINTS = 2000
 """Runs that a page draws at once, the newest ones; its CSV file has all."""
@@ -114,7 +114,7 @@ def _object(series: Series, points: Sequence[Point]) -> dict[str, Any]:
         "runner": series.runner,
         "case": series.key,
         "labels": labels,
-        "segments": [_segment(segment) for segment in series.segments],
+        "traces": list(series.traces),
         "runs": [point.run.id for point in points],
         "times": [int(point.run.recorded_at.timestamp()) for point in points],
         "label": [labels.index(point.label) for point in points],
@@ -133,16 +133,6 @@ def _object(series: Series, points: Sequence[Point]) -> dict[str, Any]:
             for step in series.steps
             if id(step.point) in places
         ],
-    }
-
-
-def _segment(segment: Segment) -> dict[str, Any]:
-    environment = segment.environment
-    return {
-        "device": environment.device,
-        "machine": environment.fingerprint[:8],
-        "harness": segment.harness[:8],
-        "model": segment.model_digest[:8],
     }
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from dataclasses import dataclass
 from importlib.metadata import distribution
@@ -20,7 +18,7 @@ from regress.site.regressions import Event
 from regress.site.run import run_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from markupsafe import Markup
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from regress.site.entry import Entry
     from regress.site.facts import Run
     from regress.site.overview import Runner
-    from regress.site.series import Point, Series, Value
+    from regress.site.series import Series, Value
     from regress.verdict import Outcome
 
 OUTCOMES: dict[Outcome, tuple[str, str]] = {
@@ -209,41 +207,6 @@ class Pages:
         return self._environment.get_template(template).render(root=root, here=here, **values)
 
 
-_COLUMNS = ("run", "recorded_at", "toolchain", "flags", "machine", "harness")
-_VALUES = ("metric", "median", "low", "high", "replicates", "verdict", "loss", "failure")
-
-
-def table(series: Series) -> str:
-    """All runs of a series as CSV: a line for each metric of a run, and a single one for a run without values."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *_VALUES])
-    for point in series.points:
-        run = point.run
-        flags = " ".join(f"{name}={value}" for name, value in sorted(point.case.flags.items()))
-        about = [run.id, units.iso(run.recorded_at), _plain(point.label), flags]
-        about += [run.environment.fingerprint[:8], run.harness[:8]]
-        for values in _lines(point):
-            writer.writerow([*about, *values])
-    return text.getvalue()
-
-
-def _lines(point: Point) -> Iterator[list[object]]:
-    fault = point.case.fault
-    if not point.case.values:
-        yield ["", "", "", "", 0, point.outcome or "", "", _plain(f"{fault.how}: {fault.cause}") if fault else ""]
-    for metric in point.case.values:
-        value, said = point.value(metric), point.case.verdict(metric)
-        numbers = [value.median, value.low, value.high, value.count] if value else []
-        loss = "" if said is None or said.loss is None else said.loss
-        yield [metric, *numbers, said.outcome if said else "", loss, ""]
-
-
-def _plain(text: str) -> str:
-    """A text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
 def _filters(runners: Sequence[Runner]) -> list[tuple[str, str, list[str]]]:
     """Name, label and values of what cases can be chosen by."""
     lines = [line for runner in runners for line in runner.lines]
@@ -295,6 +258,7 @@ _FILTERS = {
     "run_url": _run_url,
     "series_url": lambda series: quote(series_path(series)),
     "size": units.size,
+    "slot": svg.slot,
     "spark": _spark,
     "when": units.when,
 }

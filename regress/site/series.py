@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regress.recipe import own_flags
+from regress.recipe import FLAGS, other_flags, own_flags
 from regress.site.facts import RATES
 from regress.trend.drift import ANCHOR_RUNS, steps
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from regress.record import Environment
     from regress.site.facts import Case, Run
     from regress.verdict import Outcome
+
+
+_DIGEST = 8  # characters of a SHA-256 that tell machines apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,14 @@ class Segment:
     harness: str
     model_digest: str
 
+    @property
+    def name(self) -> str:
+        """What tells it from the others of a series."""
+        machine, harness, model = (
+            digest[:_DIGEST] for digest in (self.environment.fingerprint, self.harness, self.model_digest)
+        )
+        return f"{self.environment.device}, machine {machine}, harness {harness}, weights {model}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Band:
@@ -99,6 +110,7 @@ class Series:
     Attributes:
         runner: Nickname of the machine.
         key: Key of the case.
+        flags: The build flags that the case is about, as far as they are not the defaults.
         points: Its runs, oldest first.
         segments: What they were measured with, in order of first appearance.
         bands: Metric to what it is held against; empty where no baseline has the case, or a reference of it.
@@ -107,6 +119,7 @@ class Series:
 
     runner: str
     key: str
+    flags: Mapping[str, str]
     points: tuple[Point, ...]
     segments: tuple[Segment, ...]
     bands: Mapping[str, Band]
@@ -136,6 +149,23 @@ class Series:
         return self.judged.outcome if self.judged else None
 
     @property
+    def traces(self) -> tuple[str, ...]:
+        """Names of what a chart tells apart: each segment, and last the builds with other flags where there are any."""
+        others = () if all(point.usual for point in self.points) else ("other build flags",)
+        if len(self.segments) == 1:
+            return (self.segments[0].environment.device, *others)
+        return (*(segment.name for segment in self.segments), *others)
+
+    def trace(self, point: Point) -> int:
+        """Number of the trace that a run belongs to."""
+        return point.segment if point.usual else len(self.segments)
+
+    def other_flags(self, point: Point) -> dict[str, str]:
+        """The flags that a build has otherwise than the case, of which a default may be one."""
+        built = {**FLAGS, **point.case.flags}
+        return {} if point.usual else {name: built[name] for name in other_flags(built, self.flags)}
+
+    @property
     def model(self) -> str:
         """The model's name, as all that follows a part of the key."""
         return self.key.split("/")[0]
@@ -154,6 +184,11 @@ class Series:
     def workload(self) -> str:
         """Prompt and new tokens, such as `p1024+128`."""
         return self.key.split("/")[3]
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Length of the prompt."""
+        return int(self.workload.removeprefix("p").partition("+")[0])
 
 
 def series_of(
@@ -185,6 +220,7 @@ def series_of(
     series = Series(
         runner=runs[0].runner,
         key=key,
+        flags=flags,
         points=tuple(points),
         segments=tuple(segments.values()),
         bands={},

@@ -12,11 +12,13 @@ from regress.site import units
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from regress.site.series import Band, Point, Series
+    from regress.site.series import Band, Point, Series, Value
 
 _SPARK_WIDTH, _SPARK_HEIGHT, _SPARK_MARGIN = 120.0, 28.0, 3.0
-_WIDTH, _HEIGHT = 760.0, 220.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 68.0, 12.0, 12.0, 28.0
+WIDTH, HEIGHT = 760.0, 220.0
+LEFT, RIGHT, TOP, BOTTOM = 68.0, 12.0, 12.0, 28.0
+SLOTS = 8
+"""Colours of traces; the ninth has the first one's again."""
 _MOST_POINTS = 120
 """Points that a chart without a script shows: the newest ones."""
 _FLATTEST = 0.02
@@ -64,25 +66,35 @@ def chart(series: Series, metric: str, label: str) -> Markup:
         metric: The metric.
         label: What a screen reader says of it.
     """
-    points = [point for point in series.points if point.usual][-_MOST_POINTS:]
+    points = series.points[-_MOST_POINTS:]
     band = series.bands.get(metric)
     ends = _ends(points, metric, band)
     if ends is None:
         return Markup("")
     plot = _Plot(len(points), *ends)
-    parts = [plot.ticks(), plot.band(band) if band else Markup(""), *plot.marks(points, metric), plot.dates(points)]
-    opening = Markup('<svg class="plot" viewBox="0 0 {w:g} {h:g}" role="img" aria-label="{label}">').format(
-        w=_WIDTH, h=_HEIGHT, label=label
-    )
-    return opening + Markup("").join(parts) + Markup("</svg>")
+    parts = [
+        plot.ticks(),
+        plot.band(band) if band else Markup(""),
+        *plot.marks(series, points, metric),
+        plot.dates(points),
+    ]
+    return opening(label) + Markup("").join(parts) + Markup("</svg>")
 
 
-class _Plot:
-    """Where things lie on the chart."""
+class Frame:
+    """A chart's vertical axis.
 
-    def __init__(self, count: int, low: float, high: float) -> None:
+    Args:
+        low: Value at its foot.
+        high: Value at its top.
+    """
+
+    def __init__(self, low: float, high: float) -> None:
         self._low, self._high = low, high
-        self._step = (_WIDTH - _LEFT - _RIGHT) / max(count, 1)
+
+    def y(self, value: float) -> float:
+        """How far down a value stands."""
+        return TOP + (HEIGHT - TOP - BOTTOM) * (self._high - value) / (self._high - self._low)
 
     def ticks(self) -> Markup:
         """Lines at round values, with the values."""
@@ -92,64 +104,84 @@ class _Plot:
         )
         return Markup("").join(
             line.format(
-                left=_LEFT,
-                right=_WIDTH - _RIGHT,
-                y=self._y(tick),
-                label=_LEFT - 6,
-                text=self._y(tick) + 4,
+                left=LEFT,
+                right=WIDTH - RIGHT,
+                y=self.y(tick),
+                label=LEFT - 6,
+                text=self.y(tick) + 4,
                 value=units.rate(tick),
             )
             for tick in _round_values(self._low, self._high)
         )
 
+    def dot(self, x: float, value: Value, kind: str, title: str) -> Markup:
+        """A dot with its range: from the slowest replicate to the fastest."""
+        return Markup(
+            '<g class="{kind}"><line x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>'
+            '<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/><title>{title}</title></g>'
+        ).format(kind=kind, x=x, y=self.y(value.median), top=self.y(value.high), bottom=self.y(value.low), title=title)
+
+
+def slot(number: int) -> str:
+    """Class of the colour of a trace."""
+    return f"slot-{number % SLOTS + 1}"
+
+
+def opening(label: str) -> Markup:
+    """The start of a chart's element, with what a screen reader says of it."""
+    tag = Markup('<svg class="plot" viewBox="0 0 {w:g} {h:g}" role="img" aria-label="{label}">')
+    return tag.format(w=WIDTH, h=HEIGHT, label=label)
+
+
+class _Plot(Frame):
+    """Where things lie on the chart."""
+
+    def __init__(self, count: int, low: float, high: float) -> None:
+        super().__init__(low, high)
+        self._step = (WIDTH - LEFT - RIGHT) / max(count, 1)
+
     def band(self, band: Band) -> Markup:
         """The reference's level, and the largest loss that passes below it."""
-        top, bottom = self._y(band.level), self._y(band.level * (1 - band.tolerance))
+        top, bottom = self.y(band.level), self.y(band.level * (1 - band.tolerance))
         return Markup(
             '<rect class="band" x="{x:g}" y="{top:.1f}" width="{width:g}" height="{height:.1f}"/>'
             '<line class="level" x1="{x:g}" x2="{right:g}" y1="{top:.1f}" y2="{top:.1f}"/>'
-        ).format(x=_LEFT, right=_WIDTH - _RIGHT, width=_WIDTH - _RIGHT - _LEFT, top=top, height=max(bottom - top, 0))
+        ).format(x=LEFT, right=WIDTH - RIGHT, width=WIDTH - RIGHT - LEFT, top=top, height=max(bottom - top, 0))
 
-    def marks(self, points: Sequence[Point], metric: str) -> list[Markup]:
+    def marks(self, series: Series, points: Sequence[Point], metric: str) -> list[Markup]:
         """A dot with its range for every run that has the metric, a cross at the foot for one that is broken."""
-        dot = Markup(
-            '<g class="{kind}"><line x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>'
-            '<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/><title>{title}</title></g>'
-        )
         cross = Markup('<g class="broken"><path d="M{x:.1f} {y:.1f}m-4 -4l8 8m0 -8l-8 8"/><title>{title}</title></g>')
         drawn = []
         for number, point in enumerate(points):
-            x, value = _LEFT + (number + 0.5) * self._step, point.value(metric)
+            x, value = LEFT + (number + 0.5) * self._step, point.value(metric)
             if value is not None:
-                said = point.case.verdict(metric)
-                drawn.append(
-                    dot.format(
-                        kind=said.outcome if said else "unjudged",
-                        x=x,
-                        y=self._y(value.median),
-                        top=self._y(value.high),
-                        bottom=self._y(value.low),
-                        title=f"{point.label}, {units.when(point.run.recorded_at)}: {units.rate(value.median)}",
-                    )
-                )
+                drawn.append(self.dot(x, value, _kind(series, point, metric), _title(series, point, value)))
             elif point.case.fault:
                 drawn.append(
-                    cross.format(x=x, y=_HEIGHT - _BOTTOM - 6, title=f"{point.label}: {point.case.fault.stage} failed")
+                    cross.format(x=x, y=HEIGHT - BOTTOM - 6, title=f"{point.label}: {point.case.fault.stage} failed")
                 )
         return drawn
 
     def dates(self, points: Sequence[Point]) -> Markup:
         """The days of the first and the last run."""
         text = Markup('<text x="{x:g}" y="{y:g}" text-anchor="{anchor}">{day}</text>')
-        ends = [(_LEFT, "start", points[0])] + ([(_WIDTH - _RIGHT, "end", points[-1])] if len(points) > 1 else [])
+        ends = [(LEFT, "start", points[0])] + ([(WIDTH - RIGHT, "end", points[-1])] if len(points) > 1 else [])
         return Markup("").join(
-            text.format(x=x, y=_HEIGHT - 8, anchor=anchor, day=units.day(point.run.recorded_at))
+            text.format(x=x, y=HEIGHT - 8, anchor=anchor, day=units.day(point.run.recorded_at))
             for x, anchor, point in ends
         )
 
-    def _y(self, value: float) -> float:
-        height = _HEIGHT - _TOP - _BOTTOM
-        return _TOP + height * (self._high - value) / (self._high - self._low)
+
+def _kind(series: Series, point: Point, metric: str) -> str:
+    """The classes of a dot: its verdict's, its trace's, and of builds with other flags one more."""
+    said = point.case.verdict(metric)
+    kinds = [said.outcome if said else "unjudged", slot(series.trace(point))]
+    return " ".join(kinds if point.usual else [*kinds, "other"])
+
+
+def _title(series: Series, point: Point, value: Value) -> str:
+    flags = "".join(f", {name}={setting}" for name, setting in series.other_flags(point).items())
+    return f"{point.label}, {units.when(point.run.recorded_at)}: {units.rate(value.median)}{flags}"
 
 
 def _ends(points: Sequence[Point], metric: str, band: Band | None) -> tuple[float, float] | None:

@@ -90,19 +90,13 @@ function traceOf(metric, axis, indices, name, slot, chosen) {
 // One trace for each machine, and one for builds with other flags than the case is about.
 function traces(metric, axis, chosen) {
   const measured = data.metrics[metric].median.flatMap((value, index) => (value === null ? [] : [index]));
-  const groups = data.segments.map((segment, slot) => ({
-    name: data.segments.length === 1 ? segment.device : `${segment.device}, machine ${segment.machine}, harness ${segment.harness}, weights ${segment.model}`,
-    slot,
-    indices: measured.filter((index) => data.usual[index] && data.segment[index] === slot),
-  }));
-  const others = measured.filter((index) => !data.usual[index]);
-  groups.push({ name: "other build flags", slot: data.segments.length, indices: others });
-  return groups
-    .filter((group) => group.indices.length)
-    .map((group) => {
-      const trace = traceOf(metric, axis, group.indices, group.name, group.slot, chosen);
-      return group.slot === data.segments.length ? { ...trace, mode: "markers", marker: { ...trace.marker, symbol: "circle-open" } } : trace;
-    });
+  const slotOf = (index) => (data.usual[index] ? data.segment[index] : data.traces.length - 1);
+  return data.traces.flatMap((name, slot) => {
+    const indices = measured.filter((index) => slotOf(index) === slot);
+    if (!indices.length) return [];
+    const trace = traceOf(metric, axis, indices, name, slot, chosen);
+    return data.usual[indices[0]] ? trace : { ...trace, mode: "markers", marker: { ...trace.marker, symbol: "circle-open" } };
+  });
 }
 
 function broken(metric, axis, chosen) {

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from factories import CASE, make_broken, make_case, make_environment, make_record, make_replicate, sha
+from factories import CASE, make_artifact, make_broken, make_case, make_environment, make_record, make_replicate, sha
 from site_entries import HOSTILE, entry, judged, later, make_baseline, runner, series, slow
 
+from regress.recipe import FLAGS
 from regress.site.payload import MOST_POINTS, payload
 from regress.site.series import Series, Step
 
@@ -124,18 +125,25 @@ def test_numbers_have_six_digits(value: float, written: float) -> None:
     assert found["metrics"][DECODE]["median"] == [written]
 
 
-def test_segments_tell_what_machines_there_were() -> None:
+def test_traces_tell_what_machines_there_were() -> None:
     other = make_environment(fingerprint=sha("other"), device="Orin")
     found = of(entry(), entry(later(1, environment=other)), entry(later(2)))
 
     assert found["segment"] == [0, 1, 0]
-    assert found["segments"][0] == {
-        "device": "AMD EPYC 9654",
-        "machine": sha("environment")[:8],
-        "harness": sha("harness")[:8],
-        "model": sha("model")[:8],
-    }
-    assert (found["segments"][1]["device"], found["segments"][1]["machine"]) == ("Orin", sha("other")[:8])
+    harness, model = sha("harness")[:8], sha("model")[:8]
+    assert found["traces"] == [
+        f"AMD EPYC 9654, machine {sha('environment')[:8]}, harness {harness}, weights {model}",
+        f"Orin, machine {sha('other')[:8]}, harness {harness}, weights {model}",
+    ]
+
+
+def test_builds_with_other_flags_are_the_last_trace() -> None:
+    tried = make_case(artifact=make_artifact(flags={**FLAGS, "cuda_graph": "1"}))
+
+    found = of(entry(), entry(later(1)), entry(later(2, tried)))
+
+    assert found["usual"] == [1, 1, 0]
+    assert found["traces"] == ["AMD EPYC 9654", "other build flags"]
 
 
 def test_bands_and_steps_are_told() -> None:

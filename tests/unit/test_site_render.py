@@ -26,8 +26,9 @@ from site_entries import HOSTILE, OTHER, entry, judged, later, make_baseline, pa
 
 from regress.recipe import FLAGS
 from regress.replicate import Discarded
-from regress.site.render import MOST_ROWS, OUTCOMES, badge_path, run_path, series_path, table
+from regress.site.render import MOST_ROWS, OUTCOMES, badge_path, run_path, series_path
 from regress.site.series import Series, Step
+from regress.site.table import table
 from regress.verdict import SEVERITY, Verdict
 
 if TYPE_CHECKING:
@@ -236,6 +237,33 @@ def test_a_row_of_another_machine_and_of_other_flags_says_so() -> None:
 
     assert ["another machine" in head for head in heads] == [False, False, False, True]
     assert ["cuda_graph=1" in head for head in heads] == [True, False, False, False]
+
+
+def test_a_case_may_be_about_other_flags_than_the_defaults() -> None:
+    """Then a build with them is as usual, and one with the defaults is not."""
+    asked = make_case(artifact=make_artifact(flags={**FLAGS, "cuda_graph": "1"}))
+    root = series_page(
+        entry(make_record(asked)), entry(later(1, make_case())), baseline=make_baseline(flags={"cuda_graph": "1"})
+    )
+
+    default, own = (row[0].text for row in rows(root))
+
+    assert default.endswith("other build flags: cuda_graph=0")
+    assert "cuda_graph" not in own
+    assert "built with cuda_graph=1" in root.one("header").text
+
+
+def test_machines_are_told_apart_below_a_chart_without_a_script() -> None:
+    there = later(1, environment=make_environment(fingerprint=sha("there")))
+
+    (legend,) = series_page(entry(), entry(there)).all("ul", "legend")
+
+    assert [item.classes for item in legend.all("li")] == [["slot-1"], ["slot-2"]]
+    assert [
+        f"machine {sha(name)[:8]}" in item.text
+        for name, item in zip(("environment", "there"), legend.all("li"), strict=True)
+    ] == [True] * 2
+    assert series_page(entry()).all("ul", "legend") == []
 
 
 def test_every_row_spans_the_same_number_of_columns() -> None:

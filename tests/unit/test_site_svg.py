@@ -8,10 +8,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from factories import make_broken, make_case, make_record
+from factories import make_artifact, make_broken, make_case, make_environment, make_record, sha
 from html_page import read_xml
 from site_entries import HOSTILE, entry, judged, later, make_baseline, series, slow
 
+from regress.recipe import FLAGS
 from regress.site import svg
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def test_a_dot_has_the_class_of_the_metrics_verdict() -> None:
     mixed = judged(later(2, make_case(prefill=(500.0,), decode=(50.0,))))
     drawn = chart(series(entry(), judged(later(1, slow())), mixed))
 
-    assert [dot.attrib["class"] for dot in dots(drawn)] == ["unjudged", "regressed", "pass"]
+    assert [dot.attrib["class"].split()[0] for dot in dots(drawn)] == ["unjudged", "regressed", "pass"]
 
 
 def test_a_broken_build_is_a_cross_at_the_foot_in_its_place() -> None:
@@ -226,11 +227,27 @@ def test_all_that_is_drawn_lies_inside_the_picture() -> None:
     assert 0 <= min(heights) <= max(heights) <= 220
 
 
-def test_builds_with_other_flags_are_not_drawn() -> None:
-    found = series(entry(), entry(later(1)))
-    odd = replace(found, points=(found.points[0], replace(found.points[1], usual=False)))
+def test_a_build_with_other_flags_is_a_ring_that_names_them() -> None:
+    """In the colour that it has in the chart of a script: the one after those of the machines."""
+    tried = make_case(artifact=make_artifact(flags={**FLAGS, "cuda_graph": "1"}))
 
-    assert len(dots(chart(odd))) == 1
+    usual, _, ring = dots(chart(series(entry(), entry(later(1)), entry(later(2, tried)))))
+
+    assert usual.attrib["class"] == "unjudged slot-1"
+    assert ring.attrib["class"] == "unjudged slot-2 other"
+    assert title(ring).endswith(": 50.00, cuda_graph=1")
+
+
+def test_machines_have_the_colours_of_their_traces() -> None:
+    there = make_environment(fingerprint=sha("there"))
+
+    drawn = chart(series(entry(), entry(later(1, environment=there)), entry(later(2))))
+
+    assert [dot.attrib["class"].split()[1] for dot in dots(drawn)] == ["slot-1", "slot-2", "slot-1"]
+
+
+def test_the_ninth_trace_has_the_first_colour_again() -> None:
+    assert [svg.slot(number) for number in (0, 7, 8)] == ["slot-1", "slot-8", "slot-1"]
 
 
 def test_a_chart_shows_the_newest_runs_alone() -> None:
