@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 from factories import (
     make_artifact,
     make_broken,
@@ -59,9 +60,22 @@ LOG = "\n".join(
 )
 
 
+LENGTHS = (16, 128, 1024, 4096)
+
+
+def of_length(tokens: int, build: str = "q4f16_1/cuda") -> str:
+    """The key of Llama 2 with a prompt of so many tokens."""
+    return f"llama-2-7b/{build}/p{tokens}+128"
+
+
 def sample_history() -> list[Entry]:
     """The entries, in no particular order."""
     return [*_orin(), *_laptop()]
+
+
+def wide_history() -> list[Entry]:
+    """Beside them a server that measures one model at four lengths of its prompt, with energy; and its processor."""
+    return [*sample_history(), *_server(), *_processor()]
 
 
 def _orin() -> list[Entry]:
@@ -154,6 +168,48 @@ def _laptop() -> list[Entry]:
         ],
     )
     return [_entry(old), _entry(middle, old, stored=True), _entry(new, middle, stored=True)]
+
+
+def _server() -> list[Entry]:
+    environment = make_environment(
+        fingerprint=sha("server"),
+        device="NVIDIA H200",
+        driver="580.65 (CUDA 13.0)",
+        settings={"CUDA_DEVICE_MAX_CONNECTIONS": "1"},
+    )
+    old, new = (
+        _record(
+            "server",
+            environment,
+            day,
+            _toolchain(name, "0.21.0", tvm, "0.1.14"),
+            [
+                _of_gpu(_measured(of_length(tokens), Rates(prefill * factor, decode * factor)))
+                for tokens, prefill, decode in zip(
+                    LENGTHS, (890, 6800, 15000, 13500), (550, 540, 475, 405), strict=True
+                )
+            ],
+        )
+        for day, name, tvm, factor in ((50, "mlc-2026-08", "0.26.0", 1.0), (99, "mlc-2026-10", "0.27.0.post1", 1.02))
+    )
+    return [_entry(old), _entry(new, old)]
+
+
+def _processor() -> list[Entry]:
+    environment = make_environment(fingerprint=sha("processor"))
+    rates = {16: Rates(95, 9.1), 1024: Rates(140, 8.6)}
+    cases = [_measured(of_length(tokens, "q4f32_1/llvm"), each) for tokens, each in rates.items()]
+    return [_entry(_record("processor", environment, 51, make_toolchain("tvm-0.26.0"), cases))]
+
+
+def _of_gpu(case: CaseResult) -> CaseResult:
+    """With what a GPU tells of itself: 500 W, and a memory that would allow 1,200 tokens/s."""
+    replicates = []
+    for replicate in case.replicates:
+        (decode,) = replicate.samples["decode_tokens_per_s"]
+        samples = {**replicate.samples, "energy_per_token_j": (500 / decode,), "roofline_fraction": (decode / 1200,)}
+        replicates.append(msgspec.structs.replace(replicate, samples=samples))
+    return msgspec.structs.replace(case, replicates=tuple(replicates))
 
 
 def _toolchain(name: str, mlc: str, tvm: str, ffi: str) -> Toolchain:

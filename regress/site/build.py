@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from regress.baseline import Baseline
     from regress.site.entry import Entry
     from regress.site.facts import Run
+    from regress.site.lengths import Lengths
     from regress.site.overview import Runner
     from regress.site.render import Pages
     from regress.site.series import Series
@@ -75,6 +76,7 @@ def _files(entries: Sequence[Entry], pages: Pages, assets: Path, baselines: Mapp
         yield render.run_path(entry.record), pages.run(entry, known).encode()
     for runner in whole.runners:
         yield from _series_files(runner, whole.runners, pages)
+    yield from _lengths_files([each for runner in whole.runners for each in runner.lengths], pages)
     yield "regressions.html", pages.regressions(whole).encode()
     yield "regressions.atom", pages.feed(whole).encode()
     yield "baselines.html", pages.baselines(baselines.values(), whole).encode()
@@ -101,10 +103,18 @@ def _series_files(runner: Runner, runners: Sequence[Runner], pages: Pages) -> It
         series = line.series
         events = [event for event in runner.events if event.case == series.key]
         siblings = _siblings(series, runners)
+        lengths = next((each for each in runner.lengths if series.key.startswith(f"{each.name}/")), None)
         yield render.series_path(series, ".js"), payload.payload(series)
         yield render.series_path(series, ".csv"), table(series).encode()
         yield render.badge_path(series), pages.badge(series).encode()
-        yield render.series_path(series), pages.series(series, events, siblings).encode()
+        yield render.series_path(series), pages.series(series, events, siblings, lengths).encode()
+
+
+def _lengths_files(found: Sequence[Lengths], pages: Pages) -> Iterator[_File]:
+    for each in found:
+        siblings = [other for other in found if other.model == each.model and other is not each]
+        yield render.lengths_path(each, ".js"), payload.lengths_payload(each)
+        yield render.lengths_path(each), pages.lengths(each, siblings).encode()
 
 
 def _siblings(series: Series, runners: Iterable[Runner]) -> list[Series]:

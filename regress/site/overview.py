@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from regress.site.facts import RATES, labels
+from regress.site.lengths import lengths_of
 from regress.site.regressions import events
 from regress.site.series import series_of
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from regress.baseline import Baseline
     from regress.site.facts import Run, Said
+    from regress.site.lengths import Lengths
     from regress.site.regressions import Event
     from regress.site.series import Point, Series, Value
 
@@ -89,6 +91,7 @@ class Runner:
         good: The newest run that was judged and in order; `None` where there is none.
         judged: The newest run that was judged; `None` where none was.
         lines: Its cases: those of the newest run first.
+        lengths: Its models over prompt lengths, likewise.
         bump: What changed since the last bump; `None` where there was only one toolchain.
         events: What got worse, the newest first.
         labels: Name and fingerprint of each of its toolchains to its label.
@@ -100,6 +103,7 @@ class Runner:
     good: Run | None
     judged: Run | None
     lines: tuple[Line, ...]
+    lengths: tuple[Lengths, ...]
     bump: Bump | None
     events: tuple[Event, ...]
 
@@ -134,6 +138,7 @@ def runner_of(runs: Sequence[Run], baseline: Baseline | None) -> Runner:
         good=next((run for run in reversed(judged) if run.outcome in ("pass", "improved")), None),
         judged=judged[-1] if judged else None,
         lines=lines,
+        lengths=tuple(lengths_of(series)),
         bump=_bump(runs, known, lines, found),
         events=found,
     )

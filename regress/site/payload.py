@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from regress.record import Record
+    from regress.site.lengths import Lengths
     from regress.site.overview import Runner
     from regress.site.series import Point, Series
 
@@ -97,6 +98,37 @@ def runs_payload(runners: Sequence[Runner]) -> bytes:
             ],
         },
     )
+
+
+def lengths_payload(lengths: Lengths) -> bytes:
+    """The script with the rates of each toolchain at each length of the prompt."""
+    return _script(
+        "regressLengths",
+        {
+            "runner": lengths.runner,
+            "name": lengths.name,
+            "prompt_tokens": [length.prompt_tokens for length in lengths.lengths],
+            "new_tokens": [length.new_tokens for length in lengths.lengths],
+            "toolchains": [curve.label for curve in lengths.curves],
+            "times": [
+                [int(dot.recorded_at.timestamp()) if dot else None for dot in curve.dots] for curve in lengths.curves
+            ],
+            "metrics": {metric: _curves(lengths, metric) for metric in RATES},
+        },
+    )
+
+
+def _curves(lengths: Lengths, metric: str) -> dict[str, Any]:
+    """A rate as a row for each toolchain, with a place for each length."""
+    values = [[dot.rates.get(metric) if dot else None for dot in curve.dots] for curve in lengths.curves]
+    return {
+        "label": METRICS[metric].label,
+        "unit": METRICS[metric].unit,
+        "median": [[_rounded(value.median) if value else None for value in row] for row in values],
+        "low": [[_rounded(value.low) if value else None for value in row] for row in values],
+        "high": [[_rounded(value.high) if value else None for value in row] for row in values],
+        "count": [[value.count if value else 0 for value in row] for row in values],
+    }
 
 
 def _script(function: str, data: dict[str, Any]) -> bytes:

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from regress.site import svg, units
 from regress.site.baselines import baseline_page
+from regress.site.curves import curves
 from regress.site.facts import DECODE, PREFILL
 from regress.site.payload import MOST_POINTS
 from regress.site.regressions import Event
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from regress.record import Record
     from regress.site.entry import Entry
     from regress.site.facts import Run
+    from regress.site.lengths import Lengths
     from regress.site.overview import Runner
     from regress.site.series import Series, Value
     from regress.verdict import Outcome
@@ -78,6 +80,11 @@ def series_path(series: Series | Event, suffix: str = ".html") -> str:
 def badge_path(series: Series) -> str:
     """Where the badge of a series is, relative to the site's root."""
     return f"badges/{series.runner}/{series.key.replace('/', '~')}.svg"
+
+
+def lengths_path(lengths: Lengths, suffix: str = ".html") -> str:
+    """Where the page of a model over prompt lengths is, relative to the site's root."""
+    return f"lengths/{lengths.runner}/{lengths.name.replace('/', '~')}{suffix}"
 
 
 def plotly_name() -> str:
@@ -170,13 +177,16 @@ class Pages:
         url = _run_url(reference) if reference else None
         return self._render("run.html", root=_UP, run=run_page(entry), reference=url)
 
-    def series(self, series: Series, events: Sequence[Event], siblings: Sequence[Series]) -> str:
+    def series(
+        self, series: Series, events: Sequence[Event], siblings: Sequence[Series], lengths: Lengths | None = None
+    ) -> str:
         """The page of a series.
 
         Args:
             series: The series.
             events: What got worse in it.
             siblings: Series of the same model.
+            lengths: The same model over prompt lengths; `None` where there is one length alone.
         """
         name = quote(series_path(series, "").rpartition("/")[2])
         return self._render(
@@ -185,6 +195,7 @@ class Pages:
             series=series,
             events=events,
             siblings=siblings,
+            lengths=lengths,
             shown=series.points[::-1][:MOST_ROWS],
             drawn=MOST_POINTS,
             plotly=plotly_name(),
@@ -192,6 +203,15 @@ class Pages:
             csv=f"{name}.csv",
             badge_url=quote(badge_path(series)),
         )
+
+    def lengths(self, lengths: Lengths, siblings: Sequence[Lengths]) -> str:
+        """The page of a model over prompt lengths.
+
+        Args:
+            lengths: The model on a runner.
+            siblings: The same model elsewhere, or built otherwise.
+        """
+        return self._render("lengths.html", root=_UP, lengths=lengths, siblings=siblings, plotly=plotly_name())
 
     def badge(self, series: Series) -> str:
         """The badge of a series: its rates, in the colour of its verdict."""
@@ -241,6 +261,10 @@ def _plot(series: Series, metric: str, label: str) -> Markup:
     return svg.chart(series, metric, f"{label} rate of the newest runs; the table below has the same numbers")
 
 
+def _curves(lengths: Lengths, metric: str, label: str) -> Markup:
+    return curves(lengths, metric, f"{label} rate over the prompt's tokens; the table below has the same numbers")
+
+
 _FILTERS = {
     "cell": units.cell,
     "change": units.change,
@@ -248,6 +272,8 @@ _FILTERS = {
     "data_url": lambda record: quote(data_path(record)),
     "duration": units.duration,
     "iso": units.iso,
+    "lengths_url": lambda lengths, suffix=".html": quote(lengths_path(lengths, suffix)),
+    "curves": _curves,
     "metric_label": units.metric_label,
     "percent": units.percent,
     "plot": _plot,

@@ -185,11 +185,6 @@ class Series:
         """Prompt and new tokens, such as `p1024+128`."""
         return self.key.split("/")[3]
 
-    @property
-    def prompt_tokens(self) -> int:
-        """Length of the prompt."""
-        return int(self.workload.removeprefix("p").partition("+")[0])
-
 
 def series_of(
     runs: Sequence[Run], key: str, labels: Mapping[tuple[str, str], str], baseline: Baseline | None

@@ -109,7 +109,7 @@ class Frame:
                 y=self.y(tick),
                 label=LEFT - 6,
                 text=self.y(tick) + 4,
-                value=units.rate(tick),
+                value=units.rate(tick) if tick else "0",
             )
             for tick in _round_values(self._low, self._high)
         )
@@ -193,7 +193,12 @@ def _ends(points: Sequence[Point], metric: str, band: Band | None) -> tuple[floa
     if band:
         lows.append(band.level * (1 - band.tolerance))
         highs.append(band.level)
-    low, high = _widened(min(lows), max(highs))
+    return with_margin(min(lows), max(highs))
+
+
+def with_margin(low: float, high: float) -> tuple[float, float]:
+    """The ends of an axis that shows these two."""
+    low, high = _widened(low, high)
     margin = (high - low) * 0.08
     return low - margin, high + margin
 

@@ -21,6 +21,26 @@ const shown = (value, unit) => (unit === "fraction" ? `${(value * 100).toPrecisi
 
 const axisLines = () => ({ gridcolor: colour("rule"), linecolor: colour("rule-strong"), zerolinecolor: colour("rule-strong"), automargin: true });
 
+// A metric's axis, of `relative` charts as a share of what `first` names.
+const valueAxis = (column, domain, chosen, first) => ({
+  ...axisLines(),
+  domain,
+  type: chosen.log ? "log" : "linear",
+  rangemode: chosen.zero ? "tozero" : "normal",
+  title: { text: `${column.label.replace(" rate", "")}, ${chosen.relative ? first : column.unit}` },
+  tickformat: chosen.relative ? ".1%" : undefined,
+});
+
+const errorBars = (median, low, high, own, width) => ({
+  type: "data",
+  symmetric: false,
+  array: median.map((value, index) => high[index] - value),
+  arrayminus: median.map((value, index) => value - low[index]),
+  color: own,
+  thickness: 1,
+  width,
+});
+
 function layoutOf(own) {
   return {
     margin: { l: 72, r: 24, t: 16, b: 40 },

@@ -5,8 +5,6 @@ const form = document.querySelector(".pair");
 const result = document.querySelector("#result");
 const RATES = ["prefill_tokens_per_s", "decode_tokens_per_s"];
 const WIDTH = 220;
-const waiting = new Map();
-const loaded = new Map();
 let index = null;
 
 // `data/runs.js` calls it with the runs of every runner and the quantiles of Student's t.
@@ -15,26 +13,11 @@ globalThis.regressRuns = (found) => {
   start();
 };
 
-// The script of a run calls it.
-globalThis.regressRun = (run) => {
-  waiting.get(`${run.runner}/${run.id}`)?.(run);
-};
+globalThis.regressRun = hand;
 
-function load(name) {
-  if (!loaded.has(name)) {
-    loaded.set(name, new Promise((resolve, reject) => {
-      waiting.set(name, resolve);
-      const script = document.createElement("script");
-      script.src = `runs/${name.split("/").map(encodeURIComponent).join("/")}.js`;
-      script.onerror = () => {
-        loaded.delete(name);
-        reject(new Error(`there is no run ${name}`));
-      };
-      document.head.append(script);
-    }));
-  }
-  return loaded.get(name);
-}
+const run = (name) => load(`runs/${name.split("/").map(encodeURIComponent).join("/")}.js`).catch(() => {
+  throw new Error(`there is no run ${name}`);
+});
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -164,7 +147,7 @@ async function show() {
   const names = ["a", "b"].map(chosen);
   history.replaceState(null, "", `#a=${encodeURIComponent(names[0])}&b=${encodeURIComponent(names[1])}`);
   try {
-    const [a, b] = await Promise.all(names.map(load));
+    const [a, b] = await Promise.all(names.map(run));
     if (mine !== turn) return;
     result.replaceChildren(
       table(a, b),

@@ -55,6 +55,7 @@ function traceOf(metric, axis, indices, name, slot, chosen) {
   const column = data.metrics[metric];
   const unit = unitOf(metric, chosen);
   const own = slotColour(slot);
+  const [median, low, high] = ["median", "low", "high"].map((part) => indices.map((index) => column[part][index] / unit));
   const outcomes = indices.map((index) => column.outcome?.[index] ?? "");
   return {
     type: "scatter",
@@ -63,17 +64,9 @@ function traceOf(metric, axis, indices, name, slot, chosen) {
     legendgroup: name,
     showlegend: axis === "y",
     x: indices.map((index) => place(index, chosen)),
-    y: indices.map((index) => column.median[index] / unit),
+    y: median,
     yaxis: axis,
-    error_y: {
-      type: "data",
-      symmetric: false,
-      array: indices.map((index) => (column.high[index] - column.median[index]) / unit),
-      arrayminus: indices.map((index) => (column.median[index] - column.low[index]) / unit),
-      color: own,
-      thickness: 1,
-      width: indices.length > 60 ? 0 : 3,
-    },
+    error_y: errorBars(median, low, high, own, indices.length > 60 ? 0 : 3),
     line: { color: own, width: 1.5 },
     marker: {
       color: outcomes.map((outcome) => (BAD.has(outcome) ? colour("regressed") : own)),
@@ -140,22 +133,14 @@ function shapes(metrics, chosen) {
 }
 
 function layout(metrics, chosen) {
-  const lines = axisLines();
-  const axis = (metric, domain) => ({
-    ...lines,
-    domain,
-    type: chosen.log ? "log" : "linear",
-    rangemode: chosen.zero ? "tozero" : "normal",
-    title: { text: `${data.metrics[metric].label.replace(" rate", "")}, ${chosen.relative ? "of the reference" : data.metrics[metric].unit}` },
-    tickformat: chosen.relative ? ".1%" : undefined,
-  });
+  const axis = (metric, domain) => valueAxis(data.metrics[metric], domain, chosen, "of the reference");
   const two = metrics.length === 2;
   return layoutOf({
     height: two ? 560 : 360,
     uirevision: chosen.x + chosen.show,
     shapes: shapes(metrics, chosen),
     xaxis: {
-      ...lines,
+      ...axisLines(),
       type: { time: "date", run: "linear", toolchain: "category" }[chosen.x],
       categoryorder: "array",
       categoryarray: data.labels.map(escaped),

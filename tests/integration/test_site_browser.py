@@ -19,7 +19,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from factories import make_record
 from scipy.stats import ttest_ind
-from site_sample import LLAMA_2, sample_history
+from site_sample import LENGTHS, LLAMA_2, of_length, sample_history, wide_history
 
 from regress.baseline import Baseline, parse_baseline
 from regress.site import Entry, build
@@ -81,6 +81,7 @@ def browser() -> Iterator[Browser]:
 
 
 SERIES = f"series/orin/{LLAMA_2.replace('/', '~')}.html"
+LENGTHS_PAGE = "lengths/server/llama-2-7b~q4f16_1~cuda.html"
 
 
 def sample_baseline() -> Baseline:
@@ -105,7 +106,7 @@ BASELINE = sample_baseline()
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(
-        sample_history(),
+        wide_history(),
         tmp_path_factory.mktemp("site"),
         title=TITLE,
         templates=ROOT / "templates",
@@ -114,7 +115,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).parent
 
 
-DRAWN = ("index", "series", "compare")
+DRAWN = ("index", "series", "lengths", "compare")
 """Pages that say when their scripts are done."""
 
 
@@ -177,6 +178,19 @@ def series_tab(opened: Callable[..., tuple[BrowserContext, Visit]]) -> Iterator[
     context.close()
 
 
+@pytest.fixture(scope="module")
+def lengths_tab(opened: Callable[..., tuple[BrowserContext, Visit]]) -> Iterator[Tab]:
+    context, seen = opened(LENGTHS_PAGE)
+    yield seen.tab
+    context.close()
+
+
+@pytest.fixture
+def lengths(lengths_tab: Tab) -> Tab:
+    """The page of a model over prompt lengths as it opens."""
+    return cleared(lengths_tab)
+
+
 @pytest.fixture
 def chart(series_tab: Tab) -> Tab:
     """The page of a series as it opens; Plotly takes a second to load, so that one tab serves all that stay on it."""
@@ -201,6 +215,7 @@ def all_pages(site: Path) -> list[str]:
     return [
         "index.html",
         SERIES,
+        LENGTHS_PAGE,
         f"runs/orin/{run.name}",
         "compare.html",
         "regressions.html",
@@ -302,7 +317,10 @@ def test_pages_open_without_a_complaint_or_a_request_out_of_the_site(looks: dict
 
 
 def test_plotly_is_loaded_where_a_chart_is_drawn_and_nowhere_else(looks: dict[str, Look]) -> None:
-    assert [page for page, look in looks.items() if any("plotly" in url for url in look.requests)] == [SERIES]
+    assert [page for page, look in looks.items() if any("plotly" in url for url in look.requests)] == [
+        SERIES,
+        LENGTHS_PAGE,
+    ]
 
 
 def test_tables_are_scrolled_and_not_the_page(looks: dict[str, Look]) -> None:
@@ -381,6 +399,90 @@ def test_a_chart_is_saved_as_a_picture(chart: Tab) -> None:
     with chart.expect_download() as download:
         chart.click("button[name=png]")
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+def medians(runner: str, toolchain: str, metric: str, build: str = "q4f16_1/cuda") -> list[float]:
+    """Of Llama 2, the shortest prompt first, from the records."""
+    (run,) = (
+        entry.record
+        for entry in wide_history()
+        if (entry.record.runner, entry.record.toolchain.name) == (runner, toolchain)
+    )
+    cases = [case for tokens in LENGTHS if (case := run.case(of_length(tokens, build)))]
+    return [statistics.median(case.values(metric)) for case in cases]
+
+
+def test_the_chart_over_lengths_shows_the_medians_of_the_records(lengths: Tab) -> None:
+    """Each toolchain a line, over the tokens of the prompt."""
+    drawn = figure(lengths)
+    assert [(trace["name"], trace["yaxis"]) for trace in drawn] == [
+        ("mlc-2026-08", "y"),
+        ("mlc-2026-10", "y"),
+        ("mlc-2026-08", "y2"),
+        ("mlc-2026-10", "y2"),
+    ]
+    for trace in drawn:
+        metric = "prefill_tokens_per_s" if trace["yaxis"] == "y" else "decode_tokens_per_s"
+        assert trace["x"] == list(LENGTHS)
+        assert trace["y"] == pytest.approx(medians("server", trace["name"], metric), rel=1e-5)
+    axis = lengths.evaluate(
+        "() => (({type, ticktext}) => [type, ticktext])(document.querySelector('.chart').layout.xaxis)"
+    )
+    assert axis == ["log", ["16", "64", "256", "1,024", "4,096"]]
+
+
+def test_toolchains_and_runners_are_chosen_and_stand_in_the_address(lengths: Tab, visit: Callable[..., Visit]) -> None:
+    lengths.get_by_label("mlc-2026-08").uncheck()
+    lengths.get_by_label("processor").check()
+    lengths.check("input[name=log]")
+    lengths.wait_for_function("() => document.querySelector('.chart').data.length === 4")
+    state = "#toolchain=mlc-2026-10&beside=processor%2Fllama-2-7b%2Fq4f32_1%2Fllvm&log=1"
+    assert lengths.url.endswith(state)
+
+    again = visit(LENGTHS_PAGE, state=state).tab
+    again.wait_for_function("() => document.querySelector('.chart').data.length === 4")
+    own, other, *_ = figure(again)
+    assert own["name"] == "mlc-2026-10"
+    assert other["name"] == "processor/llama-2-7b/q4f32_1/llvm, tvm-0.26.0"
+    assert other["x"] == [16, 1024]
+    assert other["y"] == pytest.approx(medians("processor", "tvm-0.26.0", "prefill_tokens_per_s", "q4f32_1/llvm"))
+    assert again.evaluate("() => document.querySelector('.chart').layout.yaxis.type") == "log"
+
+
+def test_rates_over_lengths_can_be_relative_to_the_first_toolchain(lengths: Tab) -> None:
+    """The sample's newer toolchain is 2 % faster at every length."""
+    lengths.check("input[name=relative]")
+
+    values = [trace["y"] for trace in figure(lengths)]
+
+    assert values[0] == values[2] == [1, 1, 1, 1]
+    assert values[1] == pytest.approx([1.02] * 4, rel=1e-4)
+
+
+def test_a_chart_over_lengths_without_toolchains_says_so_in_the_address(lengths: Tab) -> None:
+    for name in ("mlc-2026-08", "mlc-2026-10"):
+        lengths.get_by_label(name).uncheck()
+
+    assert lengths.url.endswith("#toolchain=")
+    assert figure(lengths) == []
+
+
+def test_a_chart_over_lengths_is_saved_as_data(lengths: Tab) -> None:
+    with lengths.expect_download() as download:
+        lengths.click("button[name=csv]")
+    head, first, *_ = Path(download.value.path()).read_text().splitlines()
+
+    assert head.startswith("runner,build,prompt_tokens,new_tokens,toolchain,recorded_at,prefill_tokens_per_s,")
+    assert first.startswith("server,llama-2-7b/q4f16_1/cuda,16,128,mlc-2026-08,2026-08-15T03:15:00.000Z,890,")
+
+
+def test_a_click_on_a_length_opens_its_series(visit: Callable[..., Visit]) -> None:
+    tab = visit(LENGTHS_PAGE).tab
+    tab.evaluate(
+        "() => { const chart = document.querySelector('.chart');"
+        " chart.emit('plotly_click', {points: [{customdata: chart.data[0].customdata[2]}]}); }"
+    )
+    tab.wait_for_url("**/series/server/**p1024*")
 
 
 def test_cases_are_found_by_words_and_by_model(visit: Callable[..., Visit]) -> None:
@@ -572,7 +674,7 @@ def test_a_log_opens_by_keyboard(visit: Callable[..., Visit], site: Path) -> Non
 
 def test_tables_and_drawings_remain_without_javascript(visit: Callable[..., Visit]) -> None:
     overview = visit(javascript=False).tab
-    assert overview.locator("tbody th[scope=row]").count() == 6
+    assert overview.locator("tbody th[scope=row]").count() == 12
     assert overview.locator("svg.spark").first.is_visible()
     assert not overview.locator(".filters").is_visible()
 
@@ -580,4 +682,10 @@ def test_tables_and_drawings_remain_without_javascript(visit: Callable[..., Visi
     assert series.locator("svg.plot").count() == 2
     assert series.locator("svg.plot").first.is_visible()
     assert not series.locator(".toolbar").is_visible()
+    lengths = visit(LENGTHS_PAGE, javascript=False).tab
+    assert [lengths.locator(each).first.is_visible() for each in ("svg.plot", ".legend", ".toolbar")] == [
+        True,
+        True,
+        False,
+    ]
     assert series.locator("tbody th[scope=row]").count() == 3

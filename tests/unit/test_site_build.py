@@ -30,7 +30,7 @@ from factories import (
 )
 from html_page import Node, read_html, read_xml
 from site_entries import ASSETS, HOSTILE, HOSTILE_KEY, OTHER, TEMPLATES, entry, judged, later, make_baseline, slow
-from site_sample import sample_history
+from site_sample import wide_history
 
 from regress.artifact import Kernel, Model
 from regress.errors import HistoryError
@@ -84,7 +84,7 @@ def links(root: Node) -> list[str]:
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site of a history as a user would have it, with a baseline."""
     folder = tmp_path_factory.mktemp("sample")
-    entries = sample_history()
+    entries = wide_history()
     orin = next(each.record for each in entries if each.record.runner == "orin")
     baseline = msgspec.structs.replace(make_baseline(orin, key=orin.cases[0].key), runner="orin")
     site(folder, entries, baselines={"orin": baseline})
@@ -99,10 +99,17 @@ def test_there_is_a_page_for_every_run_and_every_series(sample: Path) -> None:
 
     assert {"index.html", "regressions.html", "method.html"} <= names
     assert {name for name in names if name.startswith("runs/")} == {
-        f"runs/{each.record.runner}/{each.record.id}.html" for each in sample_history()
+        f"runs/{each.record.runner}/{each.record.id}.html" for each in wide_history()
     }
-    # Two runners of three cases each, none of which any run lacks.
-    assert len([name for name in names if name.startswith("series/")]) == 6
+    # Two runners of three cases each, one of four and one of two, none of which any run lacks.
+    assert len([name for name in names if name.startswith("series/")]) == 12
+
+
+def test_there_is_a_page_for_every_model_with_several_prompt_lengths(sample: Path) -> None:
+    assert {name for name in pages(sample) if name.startswith("lengths/")} == {
+        "lengths/processor/llama-2-7b~q4f32_1~llvm.html",
+        "lengths/server/llama-2-7b~q4f16_1~cuda.html",
+    }
 
 
 def test_every_link_leads_to_a_file_and_a_place_that_are_there(sample: Path) -> None:
@@ -217,6 +224,7 @@ def history(text: str, key: str, record_id: str) -> list[Entry]:
     cases = (
         make_case(key, artifact=artifact, replicates=(replicate,), discarded=(discarded,), gave_up="throttled"),
         make_broken(OTHER, cause=text, how=text, log=text),
+        make_case(key.replace("p1+1", "p2+1"), artifact=artifact),
     )
     first = make_record(*cases, toolchain=make_toolchain("tvm-0.25.0"), environment=environment, regress=text)
     record = later(1, *cases, toolchain=toolchain, environment=environment, regress=text, id=record_id)
@@ -274,6 +282,8 @@ def test_hostile_text_stays_text_on_every_page(hostile: Path, harmless: Path) ->
         assert {script.get("src").rpartition(".")[2] for script in root.all("script")} <= {"js"}
     index = pages(hostile)["index.html"]
     assert index.one("h1").text == index.one("title").text == HOSTILE
+    (lengths,) = [root for name, root in pages(hostile).items() if name.startswith("lengths/")]
+    assert HOSTILE in {field.get("value") for field in lengths.all("input")}
     run = pages(hostile)["runs/bench/...html"]
     assert HOSTILE in run.one("details", "log").one("pre").text
 
@@ -282,7 +292,7 @@ def test_hostile_text_stays_text_in_the_badge(hostile: Path) -> None:
     badges = [read_xml(path.read_bytes()) for path in (hostile / "badges").rglob("*.svg")]
 
     model = HOSTILE_KEY.split("/")[0]
-    assert sorted(badge.attrib["aria-label"].split(" p")[0] for badge in badges) == [model, "tiny"]
+    assert {badge.attrib["aria-label"].split(" p")[0] for badge in badges} == {model, "tiny"}
     tags = {element.tag.rpartition("}")[2] for badge in badges for element in badge.iter()}
     assert tags == {"svg", "title", "clipPath", "rect", "g", "text"}
 
@@ -298,7 +308,7 @@ def test_hostile_text_stays_text_in_the_feed(hostile: Path) -> None:
 
 def test_hostile_text_stays_text_in_the_data_scripts(hostile: Path) -> None:
     """Each is one call with one object, and could stand in a page."""
-    scripts = [path for folder in ("series", "runs", "data") for path in (hostile / folder).rglob("*.js")]
+    scripts = [path for folder in ("series", "lengths", "runs", "data") for path in (hostile / folder).rglob("*.js")]
     assert scripts
     for path in scripts:
         text = path.read_text(encoding="utf-8")
@@ -358,7 +368,7 @@ def test_the_data_beside_the_page_is_the_record(tmp_path: Path) -> None:
 
 
 def test_the_same_entries_give_the_same_bytes_in_any_order(tmp_path: Path, sample: Path) -> None:
-    entries = sample_history()
+    entries = wide_history()
     site(tmp_path / "one", entries)
     site(tmp_path / "two", entries[::-1])
 

@@ -1,0 +1,149 @@
+"""Rates over the length of the prompt: one model on one runner, with the newest run of each toolchain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from regress.site.facts import RATES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from regress.site.series import Point, Series, Value
+    from regress.verdict import Outcome
+
+MOST_CURVES = 8
+"""Toolchains that a page has, the newest ones: one for each colour."""
+CHOSEN_CURVES = 4
+"""Toolchains that are shown before a visitor chooses others, the newest ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Length:
+    """One length of the prompt, which is a series.
+
+    Attributes:
+        runner: Nickname of the machine.
+        key: Key of the case.
+        prompt_tokens: Tokens of the prompt.
+        new_tokens: Tokens generated after it.
+        outcome: Broken where its newest run is, else what was said of it last; `None` where it was never judged.
+    """
+
+    runner: str
+    key: str
+    prompt_tokens: int
+    new_tokens: int
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dot:
+    """The newest run of a length with one toolchain: when it was, and metric to rate."""
+
+    recorded_at: datetime
+    rates: Mapping[str, Value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One toolchain: its label, and what it gave at each length, `None` where it was not measured."""
+
+    label: str
+    dots: tuple[Dot | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lengths:
+    """One model, built in one way, on one runner.
+
+    Attributes:
+        runner: Nickname of the machine.
+        model: The model's name.
+        quantization: The quantization's name.
+        target: The target's name.
+        device: Name of the device.
+        lengths: Its lengths, the shortest first.
+        curves: Its toolchains on the newest machine, harness and weights, oldest first, the newest `MOST_CURVES`.
+        count: How many toolchains there are.
+    """
+
+    runner: str
+    model: str
+    quantization: str
+    target: str
+    device: str
+    lengths: tuple[Length, ...]
+    curves: tuple[Curve, ...]
+    count: int
+
+    @property
+    def name(self) -> str:
+        """Model, quantization and target: what its cases' keys begin with."""
+        return f"{self.model}/{self.quantization}/{self.target}"
+
+    @property
+    def first_chosen(self) -> int:
+        """Place of the first toolchain that is shown before a visitor chooses others."""
+        return max(0, len(self.curves) - CHOSEN_CURVES)
+
+
+def lengths_of(series: Iterable[Series]) -> list[Lengths]:
+    """What there is of one runner's series: each model, built in one way, that has more than one length of prompt."""
+    groups: dict[str, list[Series]] = {}
+    for each in series:
+        groups.setdefault(each.key.rpartition("/")[0], []).append(each)
+    return [
+        _lengths(sorted(group, key=lambda each: _tokens(each.workload)))
+        for group in groups.values()
+        if len({_tokens(each.workload)[0] for each in group}) > 1
+    ]
+
+
+def _tokens(workload: str) -> tuple[int, int]:
+    """Tokens of the prompt and new ones of a workload such as `p1024+128`."""
+    prompt, _, new = workload.removeprefix("p").partition("+")
+    return int(prompt), int(new)
+
+
+def _lengths(group: Sequence[Series]) -> Lengths:
+    first, comparable = group[0], [each.current for each in group]
+    newest = [{point.label: point for point in points} for points in comparable]
+    labels = _labels(comparable)
+    return Lengths(
+        runner=first.runner,
+        model=first.model,
+        quantization=first.quantization,
+        target=first.target,
+        device=first.newest.run.environment.device,
+        lengths=tuple(_length(each) for each in group),
+        curves=tuple(_curve(label, newest) for label in labels[-MOST_CURVES:]),
+        count=len(labels),
+    )
+
+
+def _length(series: Series) -> Length:
+    prompt, new = _tokens(series.workload)
+    return Length(runner=series.runner, key=series.key, prompt_tokens=prompt, new_tokens=new, outcome=series.outcome)
+
+
+def _labels(comparable: Iterable[Sequence[Point]]) -> list[str]:
+    """The labels of the toolchains, in order of first appearance."""
+    first: dict[str, datetime] = {}
+    for points in comparable:
+        for point in points:
+            first[point.label] = min(point.run.recorded_at, first.get(point.label, point.run.recorded_at))
+    return sorted(first, key=first.__getitem__)
+
+
+def _curve(label: str, newest: Iterable[Mapping[str, Point]]) -> Curve:
+    return Curve(label=label, dots=tuple(_dot(each.get(label)) for each in newest))
+
+
+def _dot(point: Point | None) -> Dot | None:
+    if point is None:
+        return None
+    rates = {metric: value for metric in RATES if (value := point.value(metric))}
+    return Dot(recorded_at=point.run.recorded_at, rates=rates)
