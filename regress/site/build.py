@@ -77,6 +77,7 @@ def _files(entries: Sequence[Entry], pages: Pages, assets: Path, baselines: Mapp
     for runner in whole.runners:
         yield from _series_files(runner, whole.runners, pages)
     yield from _lengths_files([each for runner in whole.runners for each in runner.lengths], pages)
+    yield "devices.html", pages.devices(whole).encode()
     yield "regressions.html", pages.regressions(whole).encode()
     yield "regressions.atom", pages.feed(whole).encode()
     yield "baselines.html", pages.baselines(baselines.values(), whole).encode()

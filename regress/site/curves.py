@@ -25,7 +25,7 @@ def curves(lengths: Lengths, metric: str, label: str) -> Markup:
     Args:
         lengths: What is drawn; the newest toolchains in the colours that they have in the chart of a script.
         metric: The rate.
-        label: What a screen reader says of it.
+        label: How the page calls it.
     """
     chosen = list(enumerate(lengths.curves))[lengths.first_chosen :]
     values = [value for _, curve in chosen for dot in curve.dots if dot and (value := dot.rates.get(metric))]
@@ -34,7 +34,8 @@ def curves(lengths: Lengths, metric: str, label: str) -> Markup:
     low, high = svg.with_margin(min(value.low for value in values), max(value.high for value in values))
     plot = _Plot(lengths.lengths, max(low, 0.0), high)
     parts = [plot.ticks(), plot.tokens(), *(plot.line(curve, svg.slot(slot), metric) for slot, curve in chosen)]
-    return svg.opening(label) + Markup("").join(parts) + Markup("</svg>")
+    opening = svg.opening(f"{label} rate over the prompt's tokens; the table below has the same numbers")
+    return opening + Markup("").join(parts) + Markup("</svg>")
 
 
 def token_ticks(fewest: int, most: int) -> list[int]:

@@ -35,11 +35,11 @@ SHOWN = (*RATES, ENERGY, ROOFLINE, PEAK_MEMORY)
 """The metrics that pages over many runs show."""
 
 
-class _Facts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Fact(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Immutable; an array where it is stored, because a history has millions of values."""
 
 
-class Said(_Facts, frozen=True):
+class Said(Fact, frozen=True):
     """What a check said of a case.
 
     Attributes:
@@ -61,7 +61,7 @@ class Said(_Facts, frozen=True):
     visible_loss: float | None
 
 
-class Fault(_Facts, frozen=True):
+class Fault(Fact, frozen=True):
     """Why a case has no numbers: the stage that failed, how its process ended, and the telling line of what it said."""
 
     stage: Stage
@@ -69,7 +69,7 @@ class Fault(_Facts, frozen=True):
     cause: str
 
 
-class Case(_Facts, frozen=True):
+class Case(Fact, frozen=True):
     """One case of a run.
 
     Attributes:
@@ -104,7 +104,7 @@ class Case(_Facts, frozen=True):
         return max(outcomes, key=SEVERITY.index) if outcomes else "broken" if self.fault else None
 
 
-class Run(_Facts, frozen=True):
+class Run(Fact, frozen=True):
     """One run.
 
     Attributes:

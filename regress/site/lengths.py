@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
-from regress.site.facts import RATES
+from regress.site.devices import tokens
+from regress.site.facts import RATES, Fact
+from regress.site.series import Value  # noqa: TC001  # as above
+from regress.verdict import Outcome  # noqa: TC001  # as above
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
 
-    from regress.site.series import Point, Series, Value
-    from regress.verdict import Outcome
+    from regress.site.series import Point, Series
 
 MOST_CURVES = 8
 """Toolchains that a page has, the newest ones: one for each colour."""
@@ -20,8 +21,7 @@ CHOSEN_CURVES = 4
 """Toolchains that are shown before a visitor chooses others, the newest ones."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Length:
+class Length(Fact, frozen=True):
     """One length of the prompt, which is a series.
 
     Attributes:
@@ -39,24 +39,21 @@ class Length:
     outcome: Outcome | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dot:
+class Dot(Fact, frozen=True):
     """The newest run of a length with one toolchain: when it was, and metric to rate."""
 
     recorded_at: datetime
-    rates: Mapping[str, Value]
+    rates: dict[str, Value]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Curve:
+class Curve(Fact, frozen=True):
     """One toolchain: its label, and what it gave at each length, `None` where it was not measured."""
 
     label: str
     dots: tuple[Dot | None, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lengths:
+class Lengths(Fact, frozen=True):
     """One model, built in one way, on one runner.
 
     Attributes:
@@ -96,16 +93,10 @@ def lengths_of(series: Iterable[Series]) -> list[Lengths]:
     for each in series:
         groups.setdefault(each.key.rpartition("/")[0], []).append(each)
     return [
-        _lengths(sorted(group, key=lambda each: _tokens(each.workload)))
+        _lengths(sorted(group, key=lambda each: tokens(each.workload)))
         for group in groups.values()
-        if len({_tokens(each.workload)[0] for each in group}) > 1
+        if len({tokens(each.workload)[0] for each in group}) > 1
     ]
-
-
-def _tokens(workload: str) -> tuple[int, int]:
-    """Tokens of the prompt and new ones of a workload such as `p1024+128`."""
-    prompt, _, new = workload.removeprefix("p").partition("+")
-    return int(prompt), int(new)
 
 
 def _lengths(group: Sequence[Series]) -> Lengths:
@@ -125,7 +116,7 @@ def _lengths(group: Sequence[Series]) -> Lengths:
 
 
 def _length(series: Series) -> Length:
-    prompt, new = _tokens(series.workload)
+    prompt, new = tokens(series.workload)
     return Length(runner=series.runner, key=series.key, prompt_tokens=prompt, new_tokens=new, outcome=series.outcome)
 
 

@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from regress.site.devices import device_of
 from regress.site.facts import RATES, labels
 from regress.site.lengths import lengths_of
 from regress.site.regressions import events
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from regress.baseline import Baseline
+    from regress.site.devices import Device
     from regress.site.facts import Run, Said
     from regress.site.lengths import Lengths
     from regress.site.regressions import Event
@@ -92,6 +94,7 @@ class Runner:
         judged: The newest run that was judged; `None` where none was.
         lines: Its cases: those of the newest run first.
         lengths: Its models over prompt lengths, likewise.
+        devices: What it last measured of each case.
         bump: What changed since the last bump; `None` where there was only one toolchain.
         events: What got worse, the newest first.
         labels: Name and fingerprint of each of its toolchains to its label.
@@ -104,6 +107,7 @@ class Runner:
     judged: Run | None
     lines: tuple[Line, ...]
     lengths: tuple[Lengths, ...]
+    devices: tuple[Device, ...]
     bump: Bump | None
     events: tuple[Event, ...]
 
@@ -139,6 +143,7 @@ def runner_of(runs: Sequence[Run], baseline: Baseline | None) -> Runner:
         judged=judged[-1] if judged else None,
         lines=lines,
         lengths=tuple(lengths_of(series)),
+        devices=tuple(device for each in series if (device := device_of(each))),
         bump=_bump(runs, known, lines, found),
         events=found,
     )

@@ -11,9 +11,10 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from regress.site import svg, units
+from regress.site.badge import badge_of
 from regress.site.baselines import baseline_page
 from regress.site.curves import curves
-from regress.site.facts import DECODE, PREFILL
+from regress.site.devices import SORTABLE, comparisons, filters
 from regress.site.payload import MOST_POINTS
 from regress.site.regressions import Event
 from regress.site.run import run_page
@@ -44,17 +45,6 @@ OUTCOMES: dict[Outcome, tuple[str, str]] = {
 """Outcome to the sign that carries it without colour, and what it means."""
 MOST_ROWS = 100
 """Runs in the table of a series; a CSV file has all of them."""
-_BADGE_COLOURS = {
-    "pass": "#176c3a",
-    "improved": "#0b5f8a",
-    "regressed": "#b3261e",
-    "inconclusive": "#7a5600",
-    "broken": "#8b2b6d",
-    "missing": "#566072",
-    None: "#566072",
-}
-_BADGE_CHARACTER, _BADGE_MARGIN = 6.6, 12
-"""Width of a character and of the margins of a badge's halves, in pixels."""
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """Characters that XML cannot hold, escaped or not: a compiler that writes in colours gives such."""
 _UP = "../../"
@@ -140,6 +130,14 @@ class Pages:
             filters=_filters(whole.runners),
         )
 
+    def devices(self, whole: Whole) -> str:
+        """`devices.html`."""
+        devices = [device for runner in whole.runners for device in runner.devices]
+        found, choices = list(comparisons(devices)), filters(devices)
+        return self._render(
+            "devices.html", here="devices", comparisons=found, filters=choices, sortable=SORTABLE.items()
+        )
+
     def regressions(self, whole: Whole) -> str:
         """`regressions.html`."""
         return self._render("regressions.html", here="regressions", events=whole.events)
@@ -215,13 +213,7 @@ class Pages:
 
     def badge(self, series: Series) -> str:
         """The badge of a series: its rates, in the colour of its verdict."""
-        newest = series.newest
-        values = [newest.value(metric) for metric in (PREFILL, DECODE)]
-        rates = " · ".join(units.rate(value.median) for value in values if value)
-        name, text = f"{series.model} {series.workload}", f"{rates} tokens/s" if rates else series.outcome or "no value"
-        left, right = (_BADGE_MARGIN + round(_BADGE_CHARACTER * len(half)) for half in (name, text))
-        colour = _BADGE_COLOURS[series.outcome]
-        return self._render("badge.svg", name=name, text=text, left=left, right=right, colour=colour)
+        return self._render("badge.svg", badge=badge_of(series))
 
     def _render(self, template: str, root: str = "", here: str = "", **values: Any) -> str:  # noqa: ANN401
         return self._environment.get_template(template).render(root=root, here=here, **values)
@@ -261,8 +253,9 @@ def _plot(series: Series, metric: str, label: str) -> Markup:
     return svg.chart(series, metric, f"{label} rate of the newest runs; the table below has the same numbers")
 
 
-def _curves(lengths: Lengths, metric: str, label: str) -> Markup:
-    return curves(lengths, metric, f"{label} rate over the prompt's tokens; the table below has the same numbers")
+def _devices_url(series: Series) -> str:
+    model, workload = (quote(part, safe="") for part in (series.model, series.workload))
+    return f"devices.html#?model={model}&workload={workload}"
 
 
 _FILTERS = {
@@ -270,10 +263,11 @@ _FILTERS = {
     "change": units.change,
     "clock": units.clock,
     "data_url": lambda record: quote(data_path(record)),
+    "devices_url": _devices_url,
     "duration": units.duration,
     "iso": units.iso,
     "lengths_url": lambda lengths, suffix=".html": quote(lengths_path(lengths, suffix)),
-    "curves": _curves,
+    "curves": curves,
     "metric_label": units.metric_label,
     "percent": units.percent,
     "plot": _plot,

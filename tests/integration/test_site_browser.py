@@ -115,7 +115,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).parent
 
 
-DRAWN = ("index", "series", "lengths", "compare")
+DRAWN = ("index", "series", "lengths", "devices", "compare")
 """Pages that say when their scripts are done."""
 
 
@@ -217,6 +217,7 @@ def all_pages(site: Path) -> list[str]:
         SERIES,
         LENGTHS_PAGE,
         f"runs/orin/{run.name}",
+        "devices.html",
         "compare.html",
         "regressions.html",
         "baselines.html",
@@ -501,6 +502,38 @@ def test_cases_are_found_by_words_and_by_model(visit: Callable[..., Visit]) -> N
     again.fill("input[name=q]", "")
     again.select_option("select[name=runner]", "orin")
     assert again.locator("section.runner:visible").count() == 1
+
+
+def test_devices_of_a_case_are_compared_and_sorted(visit: Callable[..., Visit]) -> None:
+    """What is chosen stands in the address; the roofline is where the sample's memory would be, at 1,200 tokens/s."""
+    tab = visit("devices.html").tab
+    tab.select_option("select[name=model]", "llama-2-7b")
+    tab.select_option("select[name=workload]", "p1024+128")
+    rows = tab.locator("tbody tr:visible")
+    assert [row.split()[0] for row in rows.locator("th").all_inner_texts()] == ["server", "orin", "processor"]
+    cells = rows.nth(0).locator("td").all_inner_texts()
+    (decode,) = {values[2] for values in [medians("server", "mlc-2026-10", "decode_tokens_per_s")]}
+    assert (float(cells[3]), cells[5]) == (round(decode, 1), f"{decode / 12:.1f}%")
+
+    tab.select_option("select[name=sort]", "memory")
+    assert tab.url.endswith("devices.html#?model=llama-2-7b&workload=p1024%2B128&sort=memory")
+    assert tab.locator("th[aria-sort=ascending]:visible").inner_text().startswith("Peak")
+
+    again = visit("devices.html", state="#?model=llama-2-7b&workload=p16%2B128&sort=energy").tab
+    found = again.locator("tbody tr:visible th").all_inner_texts()
+    assert [row.split()[0] for row in found] == ["server", "processor"]  # the processor does not tell
+    assert again.locator("output").inner_text() == "2 of 12 results"
+
+
+def test_a_series_leads_to_its_case_on_other_devices(chart: Tab, visit: Callable[..., Visit]) -> None:
+    target = chart.get_by_text("other devices").get_attribute("href")
+    assert target is not None
+
+    page, _, state = target.removeprefix("../../").partition("#")
+
+    assert visit(page, state=f"#{state}").tab.locator("section:visible h2").all_inner_texts() == [
+        "llama-2-7b p1024+128"
+    ]
 
 
 def runs_of(toolchain: str) -> Any:  # noqa: ANN401

@@ -284,6 +284,9 @@ def test_hostile_text_stays_text_on_every_page(hostile: Path, harmless: Path) ->
     assert index.one("h1").text == index.one("title").text == HOSTILE
     (lengths,) = [root for name, root in pages(hostile).items() if name.startswith("lengths/")]
     assert HOSTILE in {field.get("value") for field in lengths.all("input")}
+    devices = pages(hostile)["devices.html"]
+    assert HOSTILE in devices.one("main").text
+    assert {row.get("data-model") for row in devices.all("tr")} >= {HOSTILE_KEY.split("/")[0]}
     run = pages(hostile)["runs/bench/...html"]
     assert HOSTILE in run.one("details", "log").one("pre").text
 
