@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from datetime import datetime, time, timezone
 from typing import TYPE_CHECKING, Literal
+
+from regress.site.units import utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from regress.baseline import Baseline
-    from regress.site.facts import Case, Run
+    from regress.baseline import Baseline, StoredReference
+    from regress.site.facts import Case
     from regress.site.series import Point, Series
 
 Kind = Literal["regressed", "broken", "missing"]
@@ -34,6 +37,7 @@ class Event:
         before: The newest run before that was in order; `None` where there is none.
         fixed: The first run after it that was in order again; `None` where there is none.
         accepted: Why the baseline now takes it for its reference; empty where it does not.
+        accepted_at: Since when it does, in UTC; `None` where it does not.
     """
 
     runner: str
@@ -47,6 +51,7 @@ class Event:
     before: Point | None
     fixed: Point | None = None
     accepted: str = ""
+    accepted_at: datetime | None = None
 
     @property
     def state(self) -> State:
@@ -54,9 +59,11 @@ class Event:
         return "fixed" if self.fixed else "accepted" if self.accepted else "open"
 
     @property
-    def newest(self) -> Run:
-        """The run that last changed what is said of it."""
-        return self.fixed.run if self.fixed else self.first.run
+    def updated(self) -> datetime:
+        """When its state last changed, in UTC: when it was fixed, else accepted, else when it began."""
+        if self.fixed:
+            return utc(self.fixed.run.recorded_at)
+        return self.accepted_at or utc(self.first.run.recorded_at)
 
     @property
     def name(self) -> str:
@@ -172,4 +179,10 @@ def _accepted(event: Event, baseline: Baseline | None) -> Event:
     mended = event.fixed is not None and event.fixed.run.fingerprint != event.last.run.fingerprint
     if mended or reference.toolchain_fingerprint != event.last.run.fingerprint:
         return event
-    return replace(event, fixed=None, accepted=reference.reason)
+    return replace(event, fixed=None, accepted=reference.reason, accepted_at=_accepted_at(event, reference))
+
+
+def _accepted_at(event: Event, reference: StoredReference) -> datetime:
+    """When a reference was made, of which only the day is known: not before the event, nor before its own last run."""
+    day = datetime.combine(reference.written_on, time(tzinfo=timezone.utc))
+    return max(day, utc(event.first.run.recorded_at), *(utc(session.recorded_at) for session in reference.sessions))

@@ -144,7 +144,8 @@ class Pages:
 
     def feed(self, whole: Whole) -> str:
         """`regressions.atom`; of no time where there is no run."""
-        updated = whole.newest.recorded_at if whole.newest else units.BEGINNING
+        newest = units.utc(whole.newest.recorded_at) if whole.newest else units.BEGINNING
+        updated = max([newest, *(event.updated for event in whole.events)])
         text = self._render(
             "regressions.atom", events=whole.events, updated=updated, feed_name="urn:regress:regressions"
         )
@@ -263,6 +264,7 @@ _FILTERS = {
     "change": units.change,
     "clock": units.clock,
     "data_url": lambda record: quote(data_path(record)),
+    "day": units.day,
     "devices_url": _devices_url,
     "duration": units.duration,
     "iso": units.iso,

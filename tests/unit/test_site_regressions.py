@@ -70,7 +70,7 @@ def test_an_event_begins_with_the_first_run_that_a_check_called_worse() -> None:
     assert event.loss == pytest.approx(0.2)  # 1 - 40/50: what was said first, not last
     assert event.text == "decode rate: loss 20.0%, tolerance 5.0%"
     assert (event.state, event.fixed, event.accepted) == ("open", None, "")
-    assert event.newest is event.first.run
+    assert event.updated == event.first.run.recorded_at
 
 
 def test_where_nothing_was_judged_before_the_reference_is_the_last_good_run() -> None:
@@ -108,7 +108,7 @@ def test_a_later_toolchain_in_order_fixes_it() -> None:
     assert event.fixed is not None
     assert event.fixed.label == "c"
     assert (event.last.run.recorded_at - event.first.run.recorded_at).days == 1
-    assert event.newest is event.fixed.run
+    assert event.updated == event.fixed.run.recorded_at
 
 
 def test_the_same_toolchain_in_order_again_fixes_it() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,6 +24,7 @@ from factories import (
 from html_page import Node, read_html, read_xml
 from site_entries import HOSTILE, OTHER, entry, judged, later, make_baseline, pages, runner, series, slow, whole
 
+from regress.baseline import Session
 from regress.recipe import FLAGS
 from regress.replicate import Discarded
 from regress.site.render import MOST_ROWS, OUTCOMES, badge_path, run_path, series_path
@@ -352,7 +353,7 @@ def test_regressions_stand_under_their_state() -> None:
     }
     assert list(shown) == ["open", "accepted", "fixed"]
     assert ["on a" in text for text in shown["open"]] == [True]
-    assert shown["accepted"][0].endswith("Accepted as the reference: wider heads, as agreed.")
+    assert shown["accepted"][0].endswith("Accepted as the reference on 2026-10-04: wider heads, as agreed.")
     assert "In order again: x, 2026-10-05 12:00 UTC." in shown["fixed"][0]
     assert [heading.text for heading in root.all("h2")] == ["Open 1", "Accepted 1", "Fixed 1"]
 
@@ -519,6 +520,29 @@ def test_an_event_that_is_fixed_is_updated_and_keeps_its_id() -> None:
     assert after["updated"] == "2026-10-05T12:00:00+00:00"
     assert after["title"].endswith("(fixed)")
     assert after["summary"].endswith("In order again: c.")
+
+
+def test_an_event_that_is_accepted_is_updated_when_the_baseline_was_written() -> None:
+    """Only the day of that is known, and the last run that its reference is made of."""
+    bad, again = later(1, slow()), later(7, slow(), toolchain="tvm-0.27.0")
+    accepting = make_baseline(bad)
+    (case,) = accepting.cases
+    assert case.reference is not None
+    sessions = (*case.reference.sessions, Session(record="x", recorded_at=again.recorded_at, values={DECODE: (40.0,)}))
+    for reference, updated in [
+        (case.reference, "2026-10-04T12:00:00+00:00"),  # written on that day, of the run of that noon
+        (msgspec.structs.replace(case.reference, written_on=date(2026, 10, 9)), "2026-10-09T00:00:00+00:00"),
+        (msgspec.structs.replace(case.reference, sessions=sessions), "2026-10-10T12:00:00+00:00"),
+    ]:
+        cases = (msgspec.structs.replace(case, reference=reference),)
+        baselines = {"bench": msgspec.structs.replace(accepting, cases=cases)}
+        root = read_xml(pages().feed(whole(judged(bad), baselines=baselines)).encode())
+        (shown,) = root.findall(f"{ATOM}entry")
+        assert (shown.findtext(f"{ATOM}title") or "").endswith("(accepted)")
+        assert "Accepted as the reference: wider heads, as agreed." in (shown.findtext(f"{ATOM}summary") or "")
+        assert shown.findtext(f"{ATOM}published") == "2026-10-04T12:00:00+00:00"
+        assert shown.findtext(f"{ATOM}updated") == updated
+        assert root.findtext(f"{ATOM}updated") == updated  # a feed is as new as its newest entry
 
 
 def test_the_feed_has_what_a_reader_needs() -> None:
