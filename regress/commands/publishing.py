@@ -57,11 +57,12 @@ def _write(workspace: Workspace, bad: list[RegressError]) -> Path:
 
 
 def _baselines(workspace: Workspace, bad: list[RegressError]) -> dict[str, Baseline]:
-    """Runner to its baseline: the one that the command is about, and those that lie beside it."""
-    beside = [path for path in sorted(workspace.baseline_path.parent.glob("*.toml")) if path != workspace.baseline_path]
-    found = [baseline for path in beside if (baseline := _baseline(path, []))]  # not all that ends so is a baseline
-    own = _baseline(workspace.baseline_path, bad) if workspace.baseline_path.exists() else None
-    return {baseline.runner: baseline for baseline in [*found, *([own] if own else [])]}
+    """File name to baseline: those that lie beside the one that the command is about, and last that one."""
+    own = workspace.baseline_path
+    beside = [path for path in sorted(own.parent.glob("*.toml")) if path != own]
+    found = {path.name: _baseline(path, []) for path in beside}  # not all that ends so is a baseline
+    found[own.name] = _baseline(own, bad) if own.exists() else None
+    return {name: baseline for name, baseline in found.items() if baseline}
 
 
 def _baseline(path: Path, bad: list[RegressError]) -> Baseline | None:

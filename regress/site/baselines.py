@@ -10,7 +10,7 @@ from regress.decision import known_spread, visible_loss, visible_side_by_side
 from regress.metric import METRICS, Direction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
     from regress.baseline import Baseline, Case
@@ -55,8 +55,22 @@ class HeldCase:
 
 @dataclass(frozen=True, kw_only=True)
 class BaselinePage:
-    """One runner's baseline."""
+    """One runner's baseline.
 
+    Attributes:
+        file: Name of its file.
+        rivals: How many other baselines there are for the runner.
+        held: Name of the file that the pages are held against, this one or another one for the runner.
+        runner: Nickname of the machine.
+        toolchain: Name of the toolchain that its references are of.
+        device: Name of the device; `None` where no machine is named.
+        in_turn: Whether its references are measured again, in turn with what is judged.
+        cases: Its cases.
+    """
+
+    file: str
+    rivals: int
+    held: str
     runner: str
     toolchain: str
     device: str | None
@@ -64,9 +78,28 @@ class BaselinePage:
     cases: tuple[HeldCase, ...]
 
 
-def baseline_page(baseline: Baseline) -> BaselinePage:
-    """What the page shows of one baseline."""
+def held_by_runner(baselines: Mapping[str, Baseline]) -> dict[str, Baseline]:
+    """Runner to the baseline that its pages are held against: the last one that there is for it."""
+    return {baseline.runner: baseline for baseline in baselines.values()}
+
+
+def baseline_pages(baselines: Mapping[str, Baseline]) -> list[BaselinePage]:
+    """What the page shows of each baseline, by its file's name: by runner, the one that is held first."""
+    files: dict[str, list[str]] = {}
+    for name, baseline in baselines.items():
+        files.setdefault(baseline.runner, []).insert(0, name)
+    return [
+        _page(name, baselines[name], others=len(names) - 1, held=names[0])
+        for _, names in sorted(files.items())
+        for name in names
+    ]
+
+
+def _page(file: str, baseline: Baseline, *, others: int, held: str) -> BaselinePage:
     return BaselinePage(
+        file=file,
+        rivals=others,
+        held=held,
         runner=baseline.runner,
         toolchain=baseline.toolchain,
         device=baseline.environment.device if baseline.environment else None,

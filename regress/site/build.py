@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from regress.errors import HistoryError
 from regress.record import encode
 from regress.site import payload, render, units
+from regress.site.baselines import held_by_runner
 from regress.site.facts import facts, in_order
 from regress.site.overview import runner_of
 from regress.site.table import table
@@ -50,7 +51,7 @@ def build(  # noqa: PLR0913  # what a site is made of
         title: Title of the site.
         templates: Folder of the Jinja templates.
         assets: Folder of the hand-written assets; may be `destination / "assets"` itself.
-        baselines: Runner to its baseline.
+        baselines: File name to baseline; of several for one runner the last one holds.
 
     Raises:
         HistoryError: A template or an asset cannot be read, or a file cannot be written.
@@ -67,7 +68,7 @@ def build(  # noqa: PLR0913  # what a site is made of
 def _files(entries: Sequence[Entry], pages: Pages, assets: Path, baselines: Mapping[str, Baseline]) -> Iterator[_File]:
     """All files; `index.html` comes last, so that a page never stands without what it links to."""
     runs = in_order([facts(entry) for entry in entries])
-    whole = _whole(runs, baselines)
+    whole = _whole(runs, held_by_runner(baselines))
     yield from _assets(assets)
     known = {run.id: run for run in runs}
     for entry in entries:
@@ -80,7 +81,7 @@ def _files(entries: Sequence[Entry], pages: Pages, assets: Path, baselines: Mapp
     yield "devices.html", pages.devices(whole).encode()
     yield "regressions.html", pages.regressions(whole).encode()
     yield "regressions.atom", pages.feed(whole).encode()
-    yield "baselines.html", pages.baselines(baselines.values(), whole).encode()
+    yield "baselines.html", pages.baselines(baselines, whole).encode()
     yield "data/runs.js", payload.runs_payload(whole.runners)
     yield "compare.html", pages.compare().encode()
     yield "method.html", pages.method().encode()

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from regress.site import svg, units
 from regress.site.badge import badge_of
-from regress.site.baselines import baseline_page
+from regress.site.baselines import baseline_pages
 from regress.site.curves import curves
 from regress.site.devices import SORTABLE, comparisons, filters
 from regress.site.payload import MOST_POINTS
@@ -151,11 +151,10 @@ class Pages:
         )
         return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
-    def baselines(self, baselines: Iterable[Baseline], whole: Whole) -> str:
+    def baselines(self, baselines: Mapping[str, Baseline], whole: Whole) -> str:
         """`baselines.html`; baselines of runners that have no runs are shown, too."""
-        shown = [baseline_page(baseline) for baseline in sorted(baselines, key=lambda each: each.runner)]
         known = {runner.name for runner in whole.runners}
-        return self._render("baselines.html", here="baselines", baselines=shown, known=known)
+        return self._render("baselines.html", here="baselines", baselines=baseline_pages(baselines), known=known)
 
     def compare(self) -> str:
         """`compare.html`."""

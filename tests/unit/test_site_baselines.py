@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import statistics
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import msgspec
 from factories import BASELINE_TEXT
+from html_page import read_html
+from site_entries import entry, make_baseline, pages, whole
 
 from regress.baseline import parse_baseline
 from regress.decision import known_spread, visible_side_by_side
-from regress.site.baselines import baseline_page
+from regress.site.baselines import BaselinePage, baseline_pages, held_by_runner
+
+if TYPE_CHECKING:
+    from regress.baseline import Baseline
 
 ROOT = Path(__file__).parents[2]
+
+
+def page_of(baseline: Baseline) -> BaselinePage:
+    (page,) = baseline_pages({"it.toml": baseline})
+    return page
 
 
 def test_a_case_is_held_against_the_median_of_its_stored_replicates() -> None:
     """Of this repository's own baseline for an H200: all its runs count, and the loss is that of a check in turn."""
     baseline = parse_baseline((ROOT / "baselines" / "h200.toml").read_text(), "h200.toml")
-    page = baseline_page(baseline)
+    page = page_of(baseline)
     assert (page.runner, page.toolchain, page.device) == ("h200", "tvm-0.26.0", "NVIDIA H200")
     assert page.in_turn
     for shown, case in zip(page.cases, baseline.cases, strict=True):
@@ -33,7 +45,7 @@ def test_a_case_is_held_against_the_median_of_its_stored_replicates() -> None:
 
 
 def test_a_case_without_reference_has_a_tolerance_alone() -> None:
-    page = baseline_page(parse_baseline(BASELINE_TEXT, "cpu.toml"))
+    page = page_of(parse_baseline(BASELINE_TEXT, "cpu.toml"))
     assert page.device is None
     for case in page.cases:
         assert (case.toolchain, case.written_on, case.reason) == (None, None, "")
@@ -43,3 +55,22 @@ def test_a_case_without_reference_has_a_tolerance_alone() -> None:
         "decode_tokens_per_s": 0.05,
         "prefill_tokens_per_s": 0.15,
     }
+
+
+def test_of_two_baselines_of_a_runner_the_last_one_is_held_and_both_are_shown() -> None:
+    """That of the command comes last; the page says of each which one it is."""
+    old, new = make_baseline(), msgspec.structs.replace(make_baseline(), toolchain="tvm-0.27.0")
+    other = msgspec.structs.replace(make_baseline(), runner="another")
+    files = {"a.toml": old, "z.toml": other, "b.toml": new}
+
+    assert held_by_runner(files) == {"bench": new, "another": other}
+    shown = [(page.runner, page.file, page.held, page.rivals) for page in baseline_pages(files)]
+    assert shown == [
+        ("another", "z.toml", "z.toml", 0),
+        ("bench", "b.toml", "b.toml", 1),
+        ("bench", "a.toml", "b.toml", 1),
+    ]
+    alone, first, second = read_html(pages().baselines(files, whole(entry()))).all("p", "more")
+    assert alone.text.startswith("z.toml. What is judged")
+    assert first.text.startswith("b.toml: the pages of bench are held against this one.")
+    assert second.text.startswith("a.toml: nothing is held against it, the pages of bench are against b.toml.")
