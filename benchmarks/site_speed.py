@@ -41,7 +41,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from site_history import MACHINES, REPORT_SUFFIX, ROOT, Plan, append_run, write_plan
+from site_history import REPORT_SUFFIX, append_run, write_plan
+from site_machines import MACHINES, ROOT
+from site_plan import Plan
 from speed import Row, as_json, table
 
 from regress import history, process
