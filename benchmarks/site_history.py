@@ -33,19 +33,6 @@ from regress.history import REPORT_SUFFIX
 from regress.record import encode
 
 
-def write_history(folder: Path, values: int, seed: int = 0) -> Plan:
-    """Writes a history of all runners and cases; what decided it.
-
-    Args:
-        folder: Where; folders that are missing are made.
-        values: How many values it shall hold: one for each rate of each case of each run.
-        seed: Another one gives another history.
-    """
-    plan = Plan(values=values, seed=seed)
-    write_plan(folder, plan)
-    return plan
-
-
 def write_plan(folder: Path, plan: Plan) -> None:
     """Writes the history that a plan decides, the runners side by side."""
     with ProcessPoolExecutor(max_workers=min(os.cpu_count() or 1, plan.runners)) as pool:
