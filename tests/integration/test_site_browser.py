@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from factories import make_record
+from factories import CASE, make_case, make_record
 from scipy.stats import ttest_ind
 from site_sample import LENGTHS, LLAMA_2, of_length, sample_history, wide_history
 
@@ -595,18 +595,20 @@ def test_a_run_that_is_not_there_is_named(visit: Callable[..., Visit]) -> None:
     assert "there is no run orin/" in tab.locator("#result").inner_text()
 
 
-def test_the_chart_shows_markup_in_names_as_it_stands(browser: Browser, tmp_path: Path) -> None:
+def test_charts_show_markup_in_names_as_it_stands(browser: Browser, tmp_path: Path) -> None:
     """Plotly reads its labels as a small HTML: here `<b>` must not become bold, nor `&lt;` a bracket."""
     name = '<b>tvm</b> &lt; <a href="https://example.org">x</a>'
-    entry = Entry(record=make_record(toolchain=name), report=None)
+    record = make_record(make_case(CASE), make_case(CASE.replace("p64", "p128")), toolchain=name)
+    entry = Entry(record=record, report=None)
     index = build([entry], tmp_path, title="", templates=ROOT / "templates", assets=ROOT / "site" / "assets")
-    (page,) = (index.parent / "series" / "bench").glob("*.html")
+    page = index.parent / "series" / "bench" / f"{CASE.replace('/', '~')}.html"
+    (lengths,) = (index.parent / "lengths" / "bench").glob("*.html")
     tab = browser.new_page()
-    tab.goto(f"file://{quote(str(page))}#x=toolchain")
-    tab.wait_for_selector("html.ready", state="attached")
-
-    assert tab.locator(".xtick text").all_text_contents() == [name]
-    assert tab.locator(".chart a[href]").count() == 0
+    for address, labels in ((f"{quote(str(page))}#x=toolchain", ".xtick text"), (quote(str(lengths)), ".legendtext")):
+        tab.goto(f"file://{address}")
+        tab.wait_for_selector("html.ready", state="attached")
+        assert tab.locator(labels).all_text_contents() == [name]
+        assert tab.locator(".chart a[href]").count() == 0
     tab.close()
 
 
@@ -663,6 +665,7 @@ def test_a_chosen_theme_holds_for_all_pages_from_their_first_frame_on(visit: Cal
     field.focus()
     tab.keyboard.press("End")
     assert (background(tab), field.input_value()) == (DARK_PAGE, "dark")
+    assert field.evaluate("field => getComputedStyle(field).outline").endswith("solid 3px")  # where the focus is
 
     go(tab, site, SERIES)
     assert tab.evaluate("() => globalThis.first") == DARK_PAGE
