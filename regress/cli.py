@@ -127,6 +127,7 @@ def _command(commands: _Commands[argparse.ArgumentParser], name: str, call: str,
 def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
     command = _command(commands, "run", "measuring:run", "build, measure, record, judge and publish")
     _add_measuring(command)
+    _add_choice(command)
     _add_verdict(command)
     _add_budget(command)
     _add_replicates(command, "fresh processes per case for toolchains that are not judged")
@@ -143,6 +144,7 @@ def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
 def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
     command = _command(commands, "check", "judging:check", "judge a record, or measure one first, by a baseline")
     _add_measuring(command)
+    _add_choice(command)
     _add_verdict(command)
     _add_budget(command)
     command.add_argument("--record", metavar="FILE", help="judge this record instead of measuring")
@@ -152,6 +154,7 @@ def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
 def _add_compare(commands: _Commands[argparse.ArgumentParser]) -> None:
     command = _command(commands, "compare", "measuring:compare", "measure two toolchains alternately, judge the ratio")
     _add_measuring(command)
+    _add_choice(command)
     _add_verdict(command)
     _add_budget(command)
     command.add_argument("old", metavar="OLD", help="toolchain to compare with")
@@ -161,6 +164,7 @@ def _add_compare(commands: _Commands[argparse.ArgumentParser]) -> None:
 def _add_build(commands: _Commands[argparse.ArgumentParser]) -> None:
     command = _command(commands, "build", "measuring:build", "build the artifacts of a baseline's cases")
     _add_measuring(command)
+    _add_choice(command)
     command.add_argument("--toolchain", metavar="NAME", help="toolchain to build with")
     command.add_argument("--check", action="store_true", help="judge the build by what needs no device")
     command.add_argument("--json", action="store_true", help="print JSON")
@@ -169,6 +173,7 @@ def _add_build(commands: _Commands[argparse.ArgumentParser]) -> None:
 def _add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
     command = _command(commands, "bench", "measuring:bench", "measure a baseline's cases and record them")
     _add_measuring(command)
+    _add_choice(command)
     _add_replicates(command, "fresh processes per case")
     command.add_argument("--toolchain", metavar="NAME", help="toolchain to measure")
     command.add_argument("--json", action="store_true", help="print JSON")
@@ -323,6 +328,16 @@ def _add_cases(command: argparse.ArgumentParser) -> None:
     command.add_argument("--rebuild", action="store_true", help="build anew what is in the cache, too")
     command.add_argument(
         "--flag", action="append", default=[], metavar="NAME=VALUE", help="build flag over the case's; repeatable"
+    )
+
+
+def _add_choice(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--case",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="only the cases whose key matches, such as 'llama-2-7b/*'; repeatable",
     )
 
 
