@@ -22,12 +22,12 @@ from factories import (
     sha,
 )
 from html_page import Node, read_html, read_xml
-from site_entries import HOSTILE, OTHER, entry, judged, later, make_baseline, pages, runner, series, slow, whole
+from site_entries import HOSTILE, OTHER, entry, judged, later, make_baseline, pages, series, slow, view, whole
 
 from regress.recipe import FLAGS
 from regress.replicate import Discarded
 from regress.site.render import MOST_ROWS, OUTCOMES, badge_path, run_path, series_path, table
-from regress.site.series import Series, Step
+from regress.site.series import Series, SeriesName, Step
 from regress.verdict import SEVERITY, Verdict
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def regressions(*entries: Entry, baselines: dict[str, Baseline] | None = None) -
 
 def series_page(*entries: Entry, key: str = CASE, baseline: Baseline | None = None) -> Node:
     """The page of the case's series on the entries' only runner."""
-    found = runner(*entries, baseline=baseline)
-    (shown,) = [line.series for line in found.lines if line.series.key == key]
-    events = [event for event in found.events if event.case == key]
-    return read_html(pages().series(shown, events, []))
+    found = view(*entries, baseline=baseline)
+    (shown,) = [each for each in found.series if each.key == key]
+    events = [event for event in found.runner.events if event.case == key]
+    return read_html(pages().series(shown, events, [], found.paged))
 
 
 def rows(root: Node) -> list[list[Node]]:
@@ -250,7 +250,7 @@ def test_a_long_series_shows_its_newest_runs_and_says_where_the_others_are() -> 
     found = series(entry(), entry(later(1)))
     long = replace(found, points=(found.points[0],) * (MOST_ROWS + 1))
 
-    root = read_html(pages().series(long, [], []))
+    root = read_html(pages().series(long, [], [], ()))
 
     assert len(rows(root)) == MOST_ROWS
     assert root.one("p", "more").text == f"The newest {MOST_ROWS} of {MOST_ROWS + 1}; all as CSV."
@@ -258,11 +258,11 @@ def test_a_long_series_shows_its_newest_runs_and_says_where_the_others_are() -> 
 
 
 def test_what_changed_is_listed_with_its_state_and_the_steps() -> None:
-    found = runner(entry(), judged(later(1, slow())), judged(later(2, toolchain="c")))
-    (line,) = found.lines
-    step = Step(point=line.series.points[1], metric=DECODE, loss=0.2)
+    found = view(entry(), judged(later(1, slow())), judged(later(2, toolchain="c")))
+    (own,) = found.series
+    step = Step(point=own.points[1], metric=DECODE, loss=0.2)
 
-    root = read_html(pages().series(replace(line.series, steps=(step,)), found.events, []))
+    root = read_html(pages().series(replace(own, steps=(step,)), found.runner.events, [], found.paged))
 
     (changes,) = [section for section in root.all("section") if section.get("aria-labelledby") == "changes"]
     event, found_step = changes.all("li")
@@ -293,10 +293,9 @@ def test_a_series_shows_its_chart_without_a_script() -> None:
 
 
 def test_a_series_leads_to_the_others_of_its_model() -> None:
-    found = runner(entry(make_record(make_case(CASE), make_case(OTHER))))
-    own, other = (line.series for line in found.lines)
+    own, _ = view(entry(make_record(make_case(CASE), make_case(OTHER)))).series
 
-    root = read_html(pages().series(own, [], [other]))
+    root = read_html(pages().series(own, [], [SeriesName(runner="bench", key=OTHER)], ()))
 
     (item,) = root.one("ul", "siblings").all("li")
     assert item.text == "p64+16 q0f16 · llvm on bench"
@@ -538,7 +537,7 @@ def test_a_compiler_that_writes_in_colours_does_not_break_the_feed() -> None:
 
 def test_paths_have_a_name_for_each_run_series_and_badge() -> None:
     found = series(judged(later(1, slow())))
-    (event,) = runner(judged(later(1, slow()))).events
+    (event,) = view(judged(later(1, slow()))).runner.events
 
     assert run_path(found.points[0].run) == f"runs/bench/{found.points[0].run.id}.html"
     assert series_path(found) == series_path(event) == "series/bench/tiny~q4f16_1~llvm~p64+16.html"

@@ -20,7 +20,7 @@ from factories import (
     sha,
 )
 from html_page import Node, read_html
-from site_entries import OTHER, entry, judged, later, pages, runs_of, slow
+from site_entries import OTHER, entry, judged, later, pages, slow
 
 from regress import cli
 from regress.artifact import Kernel
@@ -35,7 +35,7 @@ from regress.verdict import Verdict
 
 def page(shown: Entry, *others: Entry) -> Node:
     """The run's page, parsed; the other runs are known."""
-    return read_html(pages().run(shown, {run.id: run for run in runs_of(shown, *others)}))
+    return read_html(pages().run(shown, linked=bool(others)))
 
 
 def facts_of(root: Node) -> dict[str, str]:
