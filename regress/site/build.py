@@ -12,13 +12,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from regress import history
 from regress.errors import HistoryError
 from regress.record import digest
 from regress.site import chapter, payload, render, units
 from regress.site.chapter import Press, Task
 from regress.site.crew import crew
-from regress.site.ledger import Ledger
+from regress.site.ledger import Ledger, Made, keep, recall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,14 +28,16 @@ if TYPE_CHECKING:
     from regress.baseline import Baseline
     from regress.site.chapter import Chapter
     from regress.site.crew import Crew
-    from regress.site.render import Pages
     from regress.site.series import SeriesName
 
 PLOTLY_GLOB = "plotly-*.min.js"
 """Copies of Plotly's script: written by a build, never committed, never copied as a hand-written asset."""
 
-_File = tuple[str, bytes]
-"""A path relative to the site's root, and its content."""
+
+class _Made(msgspec.Struct, frozen=True, array_like=True):
+    """The files that are of no runner."""
+
+    made: dict[str, Made]
 
 
 def build(  # noqa: PLR0913  # what a site is made of
@@ -64,7 +68,7 @@ def build(  # noqa: PLR0913  # what a site is made of
     """
     try:
         press = _press(records, destination, templates, cache, title)
-        whole = _write(press, baselines or {}, Ledger(destination, {}), assets)
+        whole = _write(press, baselines or {}, assets)
     except OSError as error:
         path = error.filename or destination
         raise HistoryError(f"{path}: {error.strerror or error}", hint="the site was not built") from error
@@ -95,13 +99,17 @@ def _digest_of(folder: Path, pattern: str) -> str:
     return found.hexdigest()
 
 
-def _write(press: Press, baselines: Mapping[str, Baseline], ledger: Ledger, assets: Path) -> render.Whole:
+def _write(press: Press, baselines: Mapping[str, Baseline], assets: Path) -> render.Whole:
     """Writes all; `index.html` comes last, so that a page never stands without what it links to."""
+    kept = press.kept(press.destination).with_suffix(".msgpack")
+    ledger = Ledger(press.destination, known.made if (known := recall(kept, _Made)) else {})
     for name, data in _assets(assets):
         ledger.write(name, data)
-    whole = _whole(_chapters(press, baselines))
-    for name, data in _over_all(whole, baselines, press.pages()):
-        ledger.write(name, data)
+    chapters = _chapters(press, baselines)
+    whole = _whole(chapters)
+    of = digest([press.edition, [(each.of, each.unusable) for each in chapters]])
+    _write_over_all(whole, of, baselines, press, ledger)
+    keep(kept, _Made(ledger.made))
     return whole
 
 
@@ -155,18 +163,25 @@ def _whole(chapters: Sequence[Chapter]) -> render.Whole:
     )
 
 
-def _over_all(whole: render.Whole, baselines: Mapping[str, Baseline], pages: Pages) -> Iterator[_File]:
-    """The pages over all runners."""
-    yield "regressions.html", pages.regressions(whole).encode()
-    yield "regressions.atom", pages.feed(whole).encode()
-    yield "baselines.html", pages.baselines(baselines.values(), whole).encode()
-    yield "data/runs.js", payload.runs_payload(whole.runners)
-    yield "compare.html", pages.compare().encode()
-    yield "method.html", pages.method().encode()
-    yield "index.html", pages.index(whole).encode()
+def _write_over_all(
+    whole: render.Whole, of: str, baselines: Mapping[str, Baseline], press: Press, ledger: Ledger
+) -> None:
+    """The pages over all runners, which are made of all chapters.
+
+    That of the baselines takes numbers which change with the baselines alone, and scipy, which takes long to load.
+    """
+    pages = press.pages()
+    held = digest([press.edition, baselines, [runner.name for runner in whole.runners]])
+    ledger.make("compare.html", press.edition, pages.compare)
+    ledger.make("method.html", press.edition, pages.method)
+    ledger.make("baselines.html", held, lambda: pages.baselines(baselines.values(), whole))
+    ledger.make("regressions.html", of, lambda: pages.regressions(whole))
+    ledger.make("regressions.atom", of, lambda: pages.feed(whole))
+    ledger.make("data/runs.js", of, lambda: payload.runs_payload(whole.runners).decode())
+    ledger.make("index.html", of, lambda: pages.index(whole))
 
 
-def _assets(folder: Path) -> Iterator[_File]:
+def _assets(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Plotly's script from its Python package, and the hand-written assets."""
     package = distribution("plotly").locate_file("plotly/package_data/plotly.min.js")
     yield f"assets/{render.plotly_name()}", Path(str(package)).read_bytes()

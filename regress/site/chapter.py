@@ -17,6 +17,7 @@ from regress.site.ledger import Ledger, Made, is_whole, keep, recall
 from regress.site.overview import Runner, view_of
 from regress.site.series import SeriesName
 from regress.site.shelf import shelf
+from regress.site.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +55,11 @@ class Press:
 
     def pages(self) -> render.Pages:
         """What writes the texts."""
-        return render.pages(self.templates, self.title)
+        return render.pages(self.templates, self.title, self.cache / "templates")
+
+    def kept(self, folder: Path) -> Path:
+        """Where the cache keeps what is known of a folder."""
+        return self.cache / digest(str(folder.resolve()))[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,18 +88,15 @@ class Task:
         """Digest of what the chapter is made of, but for the other runners."""
         return digest([self.press.edition, self.files, self.baseline])
 
-    def shelf(self) -> Shelf:
-        """What the files say."""
-        return shelf(self.press.history, self.files, self._kept(self.press.history), self.press.code)
-
     @property
     def kept(self) -> Path:
         """Where the chapter is kept."""
-        return self._kept(self.press.destination)
+        return self.press.kept(self.press.destination) / f"{self.runner}.msgpack"
 
-    def _kept(self, folder: Path) -> Path:
-        """Where the cache keeps what it knows of the runner in a folder."""
-        return self.press.cache / digest(str(folder.resolve()))[:16] / f"{self.runner}.msgpack"
+    def shelf(self) -> Shelf:
+        """What the files say."""
+        kept = self.press.kept(self.press.history) / f"{self.runner}.msgpack"
+        return shelf(self.press.history, self.files, kept, self.press.code)
 
 
 class Chapter(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,14 +172,14 @@ def _write_runs(task: Task, ledger: Ledger, found: dict[Files, Facts]) -> tuple[
     unusable: list[str] = []
     while found:
         view = view_of(in_order(found.values()), task.baseline)
-        bad = []
+        paged, bad = view.paged, set()
         for files, facts in found.items():
-            if facts.run.id in view.paged:
+            if facts.run.id in paged:
                 try:
-                    _write_run(task, ledger, files, facts, linked=facts.run.reference_run in view.paged)
+                    _write_run(task, ledger, files, facts, linked=facts.run.reference_run in paged)
                 except HistoryError as error:
                     unusable.append(str(error).removeprefix(f"{task.press.history}/"))
-                    bad.append(files)
+                    bad.add(files)
         if not bad:
             return view, unusable
         found = {files: facts for files, facts in found.items() if files not in bad}
@@ -202,7 +204,7 @@ def _write_series(task: Task, ledger: Ledger, view: View, names: Sequence[Series
         events = [event for event in view.runner.events if event.case == series.key]
         siblings = _siblings(series, names)
         ledger.write(render.series_path(series, ".js"), payload.payload(series, paged))
-        ledger.write(render.series_path(series, ".csv"), render.table(series).encode())
+        ledger.write(render.series_path(series, ".csv"), table(series).encode())
         ledger.write(render.badge_path(series), pages.badge(series).encode())
         ledger.write(render.series_path(series), pages.series(series, events, siblings, paged).encode())
 

@@ -57,6 +57,11 @@ class Ledger:
             replace_whole(path, lambda partial: partial.write_bytes(data))
         self.made[name] = Made(Stamp.of(path.stat()), of)
 
+    def make(self, name: str, of: str, text: Callable[[], str]) -> None:
+        """Writes a file that is not made of that yet; only then is its text asked for."""
+        if not self.is_made([name], of):
+            self.write(name, text().encode(), of)
+
     def copy(self, name: str, source: Path, of: str) -> None:
         """Copies a file, which need not pass through this process."""
         replace_whole(self._root / name, lambda partial: shutil.copyfile(source, partial))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +9,7 @@ from importlib.metadata import distribution
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
 from regress.site import svg, units
 from regress.site.baselines import baseline_page
@@ -21,7 +19,7 @@ from regress.site.run import run_page
 from regress.site.thinning import drawn
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Sequence
     from pathlib import Path
 
     from markupsafe import Markup
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from regress.site.entry import Entry
     from regress.site.facts import Run, Value
     from regress.site.overview import Runner
-    from regress.site.series import Point, Series, SeriesName
+    from regress.site.series import Series, SeriesName
     from regress.verdict import Outcome
 
 OUTCOMES: dict[Outcome, tuple[str, str]] = {
@@ -43,7 +41,7 @@ OUTCOMES: dict[Outcome, tuple[str, str]] = {
     "missing": ("∅", "cannot be compared; the sentence beside it says why"),
 }
 """Outcome to the sign that carries it without colour, and what it means."""
-MOST_ROWS = 100
+MOST_ROWS = 50
 """Runs in the table of a series; a CSV file has all of them."""
 _BADGE_COLOURS = {
     "pass": "#176c3a",
@@ -114,11 +112,15 @@ class Pages:
     Args:
         templates: Folder of the Jinja templates.
         title: Title of the site.
+        compiled: Folder that the compiled templates are kept in; not kept where `None`.
     """
 
-    def __init__(self, templates: Path, title: str) -> None:
+    def __init__(self, templates: Path, title: str, compiled: Path | None = None) -> None:
+        if compiled:
+            compiled.mkdir(parents=True, exist_ok=True)
         self._environment = Environment(
             loader=FileSystemLoader(templates),
+            bytecode_cache=FileSystemBytecodeCache(str(compiled)) if compiled else None,
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -217,44 +219,9 @@ class Pages:
 
 
 @cache
-def pages(templates: Path, title: str) -> Pages:
-    """The texts of all pages; their templates are read once."""
-    return Pages(templates, title)
-
-
-_COLUMNS = ("run", "recorded_at", "toolchain", "flags", "machine", "harness")
-_VALUES = ("metric", "median", "low", "high", "replicates", "verdict", "loss", "failure")
-
-
-def table(series: Series) -> str:
-    """All runs of a series as CSV: a line for each metric of a run, and a single one for a run without values."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *_VALUES])
-    for point in series.points:
-        run = point.run
-        flags = " ".join(f"{name}={value}" for name, value in sorted(point.case.flags.items()))
-        about = [run.id, units.iso(run.recorded_at), _plain(point.label), flags]
-        about += [run.environment.fingerprint[:8], run.harness[:8]]
-        for values in _lines(point):
-            writer.writerow([*about, *values])
-    return text.getvalue()
-
-
-def _lines(point: Point) -> Iterator[list[object]]:
-    fault = point.case.fault
-    if not point.case.values:
-        yield ["", "", "", "", 0, point.outcome or "", "", _plain(f"{fault.how}: {fault.cause}") if fault else ""]
-    for metric in point.case.values:
-        value, said = point.value(metric), point.case.verdict(metric)
-        numbers = [value.median, value.low, value.high, value.count] if value else []
-        loss = "" if said is None or said.loss is None else said.loss
-        yield [metric, *numbers, said.outcome if said else "", loss, ""]
-
-
-def _plain(text: str) -> str:
-    """A text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+def pages(templates: Path, title: str, compiled: Path) -> Pages:
+    """The texts of all pages; a process reads their templates once."""
+    return Pages(templates, title, compiled)
 
 
 def _filters(runners: Sequence[Runner]) -> list[tuple[str, str, list[str]]]:

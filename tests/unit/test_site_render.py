@@ -26,8 +26,9 @@ from site_entries import HOSTILE, OTHER, entry, judged, later, make_baseline, pa
 
 from regress.recipe import FLAGS
 from regress.replicate import Discarded
-from regress.site.render import MOST_ROWS, OUTCOMES, badge_path, run_path, series_path, table
+from regress.site.render import MOST_ROWS, OUTCOMES, badge_path, run_path, series_path
 from regress.site.series import Series, SeriesName, Step
+from regress.site.table import table
 from regress.verdict import SEVERITY, Verdict
 
 if TYPE_CHECKING:
