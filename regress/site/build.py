@@ -122,7 +122,7 @@ def _chapters(press: Press, baselines: Mapping[str, Baseline]) -> list[Chapter]:
     ]
     chapters = {task.runner: chapter.current(task) for task in tasks}
     stale = [task for task in tasks if chapters[task.runner] is None]
-    with crew(sum(task.size_bytes for task in stale)) as run:
+    with crew([task.size_bytes for task in stale]) as run:
         names = dict(zip((task.runner for task in stale), run(chapter.series_of, stale), strict=True))
         names |= {runner: found.series for runner, found in chapters.items() if found}
         return _written(tasks, chapters, names, run)

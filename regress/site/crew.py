@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from regress.errors import HistoryError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -27,19 +30,27 @@ class Crew(Protocol):
 
 
 @contextmanager
-def crew(work_bytes: int) -> Iterator[Crew]:
+def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
     """As many processes as there are processors, for much work; this one for little.
 
     Args:
-        work_bytes: Size of the records to look at.
+        sizes_bytes: Size of the records to look at, of each thing that there is to do.
+
+    Raises:
+        HistoryError: One of the processes was killed.
     """
-    count = _processors()
-    if work_bytes < WORTH_BYTES or count == 1:
+    count = min(_processors(), len(sizes_bytes))
+    if count < 2 or sum(sizes_bytes) < WORTH_BYTES:  # noqa: PLR2004  # one is this one
         yield map
         return
     # Processes of their own: a fork of this one could inherit a lock that a thread of it holds.
     with ProcessPoolExecutor(count, get_context("spawn"), _leave_interrupts_alone) as pool:
-        yield pool.map
+        try:
+            yield pool.map
+        except BrokenProcessPool as error:
+            raise HistoryError(
+                "a process that wrote pages was killed", hint="it may have been for memory; build the site again"
+            ) from error
 
 
 def _processors() -> int:

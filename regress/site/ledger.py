@@ -5,6 +5,8 @@ It stands in the cache. Whoever deletes it, or what it speaks of, loses time and
 
 from __future__ import annotations
 
+import contextlib
+import filecmp
 import os
 import shutil
 from typing import TYPE_CHECKING, TypeVar
@@ -63,9 +65,11 @@ class Ledger:
             self.write(name, text().encode(), of)
 
     def copy(self, name: str, source: Path, of: str) -> None:
-        """Copies a file, which need not pass through this process."""
-        replace_whole(self._root / name, lambda partial: shutil.copyfile(source, partial))
-        self.made[name] = Made(Stamp.of((self._root / name).stat()), of)
+        """Copies a file, which need not pass through this process; leaves it alone where it is there already."""
+        path = self._root / name
+        if not (path.is_file() and filecmp.cmp(path, source, shallow=False)):
+            replace_whole(path, lambda partial: shutil.copyfile(source, partial))
+        self.made[name] = Made(Stamp.of(path.stat()), of)
 
 
 def is_whole(root: Path, name: str, made: Made) -> bool:
@@ -96,6 +100,7 @@ def recall(path: Path, kind: type[T]) -> T | None:
 
 
 def keep(path: Path, kept: msgspec.Struct) -> None:
-    """Keeps something in a file of the cache."""
+    """Keeps something in a file of the cache, if that can be written."""
     data = msgspec.msgpack.encode(kept)
-    replace_whole(path, lambda partial: partial.write_bytes(data))
+    with contextlib.suppress(OSError):
+        replace_whole(path, lambda partial: partial.write_bytes(data))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -116,11 +118,9 @@ class Pages:
     """
 
     def __init__(self, templates: Path, title: str, compiled: Path | None = None) -> None:
-        if compiled:
-            compiled.mkdir(parents=True, exist_ok=True)
         self._environment = Environment(
             loader=FileSystemLoader(templates),
-            bytecode_cache=FileSystemBytecodeCache(str(compiled)) if compiled else None,
+            bytecode_cache=_bytecode(compiled) if compiled else None,
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -216,6 +216,13 @@ class Pages:
 
     def _render(self, template: str, root: str = "", here: str = "", **values: Any) -> str:  # noqa: ANN401
         return self._environment.get_template(template).render(root=root, here=here, **values)
+
+
+def _bytecode(folder: Path) -> FileSystemBytecodeCache | None:
+    """What keeps compiled templates in a folder; `None` where that cannot be written."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return FileSystemBytecodeCache(str(folder)) if os.access(folder, os.W_OK) else None
 
 
 @cache

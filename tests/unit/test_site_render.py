@@ -22,13 +22,27 @@ from factories import (
     sha,
 )
 from html_page import Node, read_html, read_xml
-from site_entries import HOSTILE, OTHER, entry, judged, later, make_baseline, pages, series, slow, view, whole
+from site_entries import (
+    HOSTILE,
+    HOSTILE_KEY,
+    OTHER,
+    entry,
+    judged,
+    later,
+    make_baseline,
+    pages,
+    series,
+    slow,
+    view,
+    whole,
+)
 
 from regress.recipe import FLAGS
 from regress.replicate import Discarded
 from regress.site.render import MOST_ROWS, OUTCOMES, badge_path, run_path, series_path
 from regress.site.series import Series, SeriesName, Step
 from regress.site.table import table
+from regress.site.thinning import drawn
 from regress.verdict import SEVERITY, Verdict
 
 if TYPE_CHECKING:
@@ -544,3 +558,47 @@ def test_paths_have_a_name_for_each_run_series_and_badge() -> None:
     assert series_path(found) == series_path(event) == "series/bench/tiny~q4f16_1~llvm~p64+16.html"
     assert series_path(found, ".csv") == "series/bench/tiny~q4f16_1~llvm~p64+16.csv"
     assert badge_path(found) == "badges/bench/tiny~q4f16_1~llvm~p64+16.svg"
+
+
+def test_a_key_with_markup_in_it_stays_text() -> None:
+    """A stored record cannot have such a key, but a page does not rely on that."""
+    own, plain = replace(series(entry()), key=HOSTILE_KEY), series(entry())
+    (line,) = view(entry()).runner.lines
+    hostile = msgspec.structs.replace(
+        whole(entry()).runners[0], lines=(msgspec.structs.replace(line, key=HOSTILE_KEY),)
+    )
+
+    def tags(text: str) -> list[str]:
+        return [node.tag for node in read_html(text).walk()]
+
+    assert tags(pages().series(own, [], [], ())) == tags(pages().series(plain, [], [], ()))
+    assert tags(pages().index(replace(whole(entry()), runners=[hostile]))) == tags(pages().index(whole(entry())))
+    assert HOSTILE_KEY.split("/")[0] in read_xml(pages().badge(own)).attrib["aria-label"]
+
+
+def test_runs_without_a_page_are_no_links() -> None:
+    old, new = make_record(), later(1)
+
+    root = read_html(pages().series(series(entry(old), entry(new)), [], [], {new.id}))
+
+    assert [[link.text for link in row[0].all("a")] for row in rows(root)] == [["tvm-0.27.0"], []]
+
+
+def test_a_chart_of_a_part_of_the_runs_says_of_how_many_and_where_all_are() -> None:
+    found = series(entry(), entry(later(1)))
+    long = replace(found, points=(found.points[0],) * 5000)
+
+    caption = read_html(pages().series(long, [], [], ())).one("figcaption")
+
+    shown = len(drawn(long))
+    assert f"The chart shows {shown:,} of 5,000 runs" in caption.text
+    assert caption.one("a").get("href") == "tiny~q4f16_1~llvm~p64%2B16.csv"
+    assert "The chart shows" not in series_page(entry()).one("figcaption").text
+
+
+def test_what_cannot_be_used_is_named_on_the_first_page() -> None:
+    root = read_html(pages().index(replace(whole(entry()), unusable=["bench/2026/10/x.json: <truncated>"])))
+
+    (named,) = [section for section in root.all("section") if section.get("aria-labelledby") == "unusable"]
+    assert named.one("code").text == "bench/2026/10/x.json: <truncated>"
+    assert "unusable" not in {node.get("id") for node in index(entry()).walk() if "id" in node.attributes}
