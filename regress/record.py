@@ -185,6 +185,10 @@ class Method(Stored, frozen=True):
     prompts_sha256: Sha256 | None = None
 
 
+RecordId = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z._+-]+\Z")]
+RunnerName = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*\Z")]
+
+
 class Record(Stored, frozen=True):
     """Everything one run measured on one machine with one toolchain.
 
@@ -204,9 +208,9 @@ class Record(Stored, frozen=True):
     """
 
     schema: Annotated[int, msgspec.Meta(ge=1)]
-    id: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z._+-]+\Z")]
+    id: RecordId
     recorded_at: Instant
-    runner: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*\Z")]
+    runner: RunnerName
     regress: str
     harness: Sha256
     toolchain: Toolchain

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from regress import errors, history, site
+from regress import errors, site
 from regress.baseline import parse_baseline
 from regress.progress import say
 from regress.resources import shared
@@ -45,14 +45,15 @@ def publish(workspace: Workspace, reporter: Reporter) -> None:
 
 
 def _write(workspace: Workspace, bad: list[RegressError]) -> Path:
-    found = history.entries(workspace.history, on_bad=bad.append)
     return site.build(
-        [site.Entry(record=entry.record, report=entry.report) for entry in found],
+        workspace.history,
         workspace.site,
         title=workspace.config.title,
         templates=shared("templates"),
         assets=shared("site/assets"),
+        cache=workspace.home / "site",
         baselines=_baselines(workspace, bad),
+        on_bad=bad.append,
     )
 
 

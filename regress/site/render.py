@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import contextlib
+import os
 import re
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import distribution
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
 from regress.site import svg, units
 from regress.site.baselines import baseline_page
 from regress.site.facts import DECODE, PREFILL
-from regress.site.payload import MOST_POINTS
 from regress.site.regressions import Event
 from regress.site.run import run_page
+from regress.site.thinning import drawn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Sequence
     from pathlib import Path
 
     from markupsafe import Markup
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from regress.baseline import Baseline
     from regress.record import Record
     from regress.site.entry import Entry
-    from regress.site.facts import Run
+    from regress.site.facts import Run, Value
     from regress.site.overview import Runner
-    from regress.site.series import Point, Series, Value
+    from regress.site.series import Series, SeriesName
     from regress.verdict import Outcome
 
 OUTCOMES: dict[Outcome, tuple[str, str]] = {
@@ -42,7 +43,7 @@ OUTCOMES: dict[Outcome, tuple[str, str]] = {
     "missing": ("∅", "cannot be compared; the sentence beside it says why"),
 }
 """Outcome to the sign that carries it without colour, and what it means."""
-MOST_ROWS = 100
+MOST_ROWS = 50
 """Runs in the table of a series; a CSV file has all of them."""
 _BADGE_COLOURS = {
     "pass": "#176c3a",
@@ -61,7 +62,7 @@ _UP = "../../"
 """From the pages of runs and series to the site's root."""
 
 
-def data_path(record: Record) -> str:
+def data_path(record: Run | Record) -> str:
     """Where the site keeps a record's JSON, relative to its root."""
     return f"data/{record.runner}/{record.id}.json"
 
@@ -71,7 +72,7 @@ def run_path(run: Run | Record, suffix: str = ".html") -> str:
     return f"runs/{run.runner}/{run.id}{suffix}"
 
 
-def series_path(series: Series | Event, suffix: str = ".html") -> str:
+def series_path(series: Series | SeriesName | Event, suffix: str = ".html") -> str:
     """Where the page of a series is, relative to the site's root; `~` stands for the slashes of its key."""
     key = series.case if isinstance(series, Event) else series.key
     return f"series/{series.runner}/{key.replace('/', '~')}{suffix}"
@@ -82,6 +83,7 @@ def badge_path(series: Series) -> str:
     return f"badges/{series.runner}/{series.key.replace('/', '~')}.svg"
 
 
+@cache
 def plotly_name() -> str:
     """Name of Plotly's script among the assets."""
     return f"plotly-{distribution('plotly').version}.min.js"
@@ -96,12 +98,14 @@ class Whole:
         newest: The newest run; `None` for an empty history.
         count: How many runs there are.
         events: What got worse on any of them, the newest first.
+        unusable: What is wrong with each file of the history that the site is built without.
     """
 
     runners: Sequence[Runner]
     newest: Run | None
     count: int
     events: Sequence[Event]
+    unusable: Sequence[str] = ()
 
 
 class Pages:
@@ -110,11 +114,13 @@ class Pages:
     Args:
         templates: Folder of the Jinja templates.
         title: Title of the site.
+        compiled: Folder that the compiled templates are kept in; not kept where `None`.
     """
 
-    def __init__(self, templates: Path, title: str) -> None:
+    def __init__(self, templates: Path, title: str, compiled: Path | None = None) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(templates),
+            bytecode_cache=_bytecode(compiled) if compiled else None,
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -132,6 +138,7 @@ class Pages:
             runners=whole.runners,
             newest=whole.newest,
             count=whole.count,
+            unusable=whole.unusable,
             filters=_filters(whole.runners),
         )
 
@@ -161,24 +168,25 @@ class Pages:
         """`method.html`."""
         return self._render("method.html", here="method")
 
-    def run(self, entry: Entry, known: Mapping[str, Run]) -> str:
+    def run(self, entry: Entry, *, linked: bool) -> str:
         """The page of a run.
 
         Args:
             entry: The run.
-            known: All runs by their ids, for the one that it was compared with.
+            linked: Whether the run that it was compared with has a page.
         """
-        reference = known.get(entry.report.reference_record or "") if entry.report else None
-        url = _run_url(reference) if reference else None
-        return self._render("run.html", root=_UP, run=run_page(entry), reference=url)
+        return self._render("run.html", root=_UP, run=run_page(entry), linked=linked)
 
-    def series(self, series: Series, events: Sequence[Event], siblings: Sequence[Series]) -> str:
+    def series(
+        self, series: Series, events: Sequence[Event], siblings: Sequence[SeriesName], paged: Container[str]
+    ) -> str:
         """The page of a series.
 
         Args:
             series: The series.
             events: What got worse in it.
             siblings: Series of the same model.
+            paged: Ids of the runs that have a page.
         """
         name = quote(series_path(series, "").rpartition("/")[2])
         return self._render(
@@ -188,7 +196,8 @@ class Pages:
             events=events,
             siblings=siblings,
             shown=series.points[::-1][:MOST_ROWS],
-            drawn=MOST_POINTS,
+            drawn=len(drawn(series)),
+            paged=paged,
             plotly=plotly_name(),
             data=f"{name}.js",
             csv=f"{name}.csv",
@@ -209,49 +218,27 @@ class Pages:
         return self._environment.get_template(template).render(root=root, here=here, **values)
 
 
-_COLUMNS = ("run", "recorded_at", "toolchain", "flags", "machine", "harness")
-_VALUES = ("metric", "median", "low", "high", "replicates", "verdict", "loss", "failure")
+def _bytecode(folder: Path) -> FileSystemBytecodeCache | None:
+    """What keeps compiled templates in a folder; `None` where that cannot be written."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return FileSystemBytecodeCache(str(folder)) if os.access(folder, os.W_OK) else None
 
 
-def table(series: Series) -> str:
-    """All runs of a series as CSV: a line for each metric of a run, and a single one for a run without values."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *_VALUES])
-    for point in series.points:
-        run = point.run
-        flags = " ".join(f"{name}={value}" for name, value in sorted(point.case.flags.items()))
-        about = [run.id, units.iso(run.recorded_at), _plain(point.label), flags]
-        about += [run.environment.fingerprint[:8], run.harness[:8]]
-        for values in _lines(point):
-            writer.writerow([*about, *values])
-    return text.getvalue()
-
-
-def _lines(point: Point) -> Iterator[list[object]]:
-    fault = point.case.fault
-    if not point.case.values:
-        yield ["", "", "", "", 0, point.outcome or "", "", _plain(f"{fault.how}: {fault.cause}") if fault else ""]
-    for metric in point.case.values:
-        value, said = point.value(metric), point.case.verdict(metric)
-        numbers = [value.median, value.low, value.high, value.count] if value else []
-        loss = "" if said is None or said.loss is None else said.loss
-        yield [metric, *numbers, said.outcome if said else "", loss, ""]
-
-
-def _plain(text: str) -> str:
-    """A text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+@cache
+def pages(templates: Path, title: str, compiled: Path) -> Pages:
+    """The texts of all pages; a process reads their templates once."""
+    return Pages(templates, title, compiled)
 
 
 def _filters(runners: Sequence[Runner]) -> list[tuple[str, str, list[str]]]:
     """Name, label and values of what cases can be chosen by."""
     lines = [line for runner in runners for line in runner.lines]
-    outcomes = {line.series.outcome or "not judged" for line in lines}
+    outcomes = {line.outcome or "not judged" for line in lines}
     return [
         ("runner", "Runner", [runner.name for runner in runners]),
-        ("model", "Model", _sorted(line.series.model for line in lines)),
-        ("quantization", "Quantization", _sorted(line.series.quantization for line in lines)),
+        ("model", "Model", _sorted(line.model for line in lines)),
+        ("quantization", "Quantization", _sorted(line.quantization for line in lines)),
         ("outcome", "Verdict", _sorted(outcomes)),
     ]
 
@@ -291,6 +278,7 @@ _FILTERS = {
     "quantity": units.quantity,
     "rate": units.rate,
     "ratio": units.ratio,
+    "reference_url": lambda report: quote(f"runs/{report.runner}/{report.reference_record}.html"),
     "run_name": _run_name,
     "run_url": _run_url,
     "series_url": lambda series: quote(series_path(series)),

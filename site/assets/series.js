@@ -262,7 +262,8 @@ function start() {
   Plotly.react(chart, ...made, CONFIG).then(() => {
     document.documentElement.classList.add("ready");
     chart.on("plotly_click", ({ points }) => {
-      location.href = `${chart.dataset.runs}${encodeURIComponent(data.runs[points[0].customdata])}.html`;
+      const index = points[0].customdata;
+      if (data.pages.includes(index)) location.href = `${chart.dataset.runs}${encodeURIComponent(data.runs[index])}.html`;
     });
     chart.on("plotly_relayout", (change) => {
       if (change["xaxis.range[0]"] !== undefined) remember(`${change["xaxis.range[0]"]}..${change["xaxis.range[1]"]}`);

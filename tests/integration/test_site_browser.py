@@ -19,10 +19,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from factories import make_record
 from scipy.stats import ttest_ind
+from site_entries import built
 from site_sample import LLAMA_2, sample_history
 
 from regress.baseline import Baseline, parse_baseline
-from regress.site import Entry, build
+from regress.site import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,14 +105,7 @@ BASELINE = sample_baseline()
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(
-        sample_history(),
-        tmp_path_factory.mktemp("site"),
-        title=TITLE,
-        templates=ROOT / "templates",
-        assets=ROOT / "site" / "assets",
-        baselines={"orin": BASELINE},
-    ).parent
+    return built(tmp_path_factory.mktemp("site"), sample_history(), title=TITLE, baselines={"orin": BASELINE}).parent
 
 
 class Visit(NamedTuple):
@@ -323,7 +317,7 @@ def test_the_chart_shows_markup_in_names_as_it_stands(browser: Browser, tmp_path
     """Plotly reads its labels as a small HTML: here `<b>` must not become bold, nor `&lt;` a bracket."""
     name = '<b>tvm</b> &lt; <a href="https://example.org">x</a>'
     entry = Entry(record=make_record(toolchain=name), report=None)
-    index = build([entry], tmp_path, title="", templates=ROOT / "templates", assets=ROOT / "site" / "assets")
+    index = built(tmp_path, [entry])
     (page,) = (index.parent / "series" / "bench").glob("*.html")
     tab = browser.new_page()
     tab.goto(f"file://{quote(str(page))}#x=toolchain")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from factories import make_broken, make_case, make_record
 from html_page import read_xml
@@ -228,7 +229,7 @@ def test_all_that_is_drawn_lies_inside_the_picture() -> None:
 
 def test_builds_with_other_flags_are_not_drawn() -> None:
     found = series(entry(), entry(later(1)))
-    odd = replace(found, points=(found.points[0], replace(found.points[1], usual=False)))
+    odd = replace(found, points=(found.points[0], msgspec.structs.replace(found.points[1], usual=False)))
 
     assert len(dots(chart(odd))) == 1
 

@@ -1,0 +1,61 @@
+"""`regress site`: what it says, and its exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from site_entries import entry, later, store
+
+from regress.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+CONFIG = '[run]\nbaseline = "bench.toml"\ntoolchains = ["a"]\n[toolchains.a]\npackages = ["apache-tvm==0.26.0"]\n'
+
+
+@pytest.fixture
+def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A command line over a history of two runs, with a cache of its own."""
+    monkeypatch.setenv("REGRESS_HOME", str(tmp_path / "home"))
+    (tmp_path / "regress.toml").write_text(CONFIG)
+    store([entry(), entry(later(1))], tmp_path / "history")
+    folders = ["--history", str(tmp_path / "history"), "--site", str(tmp_path / "site")]
+    return ["site", "--config", str(tmp_path / "regress.toml"), *folders]
+
+
+def test_the_path_of_the_index_is_the_output(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 0
+
+    assert capsys.readouterr() == (f"{tmp_path / 'site' / 'index.html'}\n", "")
+    assert (tmp_path / "home" / "site").is_dir()
+
+
+def test_a_broken_record_is_named_and_the_exit_code_the_historys_once_the_site_is_written(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also the second time, when nothing else is to be done."""
+    (tmp_path / "history" / "bench" / "2026" / "10" / "broken.json").write_bytes(b"{")
+
+    for _ in range(2):
+        assert main(arguments) == 7
+
+        output, said = capsys.readouterr()
+        assert output == f"{tmp_path / 'site' / 'index.html'}\n"
+        assert said.startswith(f"regress: error: {tmp_path}/history/bench/2026/10/broken.json: ")
+        assert "broken.json" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_baseline_that_cannot_be_read_is_named(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bench.toml").write_text("runner = 1")
+
+    assert main(arguments) == 3
+
+    assert "bench.toml" in capsys.readouterr().err
+    assert (tmp_path / "site" / "index.html").is_file()
