@@ -59,3 +59,25 @@ def test_a_baseline_that_cannot_be_read_is_named(
 
     assert "bench.toml" in capsys.readouterr().err
     assert (tmp_path / "site" / "index.html").is_file()
+
+
+def test_a_built_site_is_checked(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Problems on standard output, the count beside it, and the history's exit code where there are any."""
+    main(arguments)
+    capsys.readouterr()
+    check = [*arguments, "check"]
+    assert main(check) == 0
+    output, said = capsys.readouterr()
+    assert output == ""
+    assert said.endswith("pages, 0 problems\n")
+
+    (tmp_path / "site" / "method.html").unlink()
+    assert main(check) == 7
+    output, said = capsys.readouterr()
+    assert "index.html: dead link to method.html\n" in output
+    assert said.startswith(f"{tmp_path / 'site'}: ")
+
+
+def test_where_to_serve_is_only_for_serving(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arguments, "--port", "8000"]) == 2
+    assert "--port is for `regress site serve`" in capsys.readouterr().err

@@ -22,7 +22,7 @@ from factories import (
 from html_page import Node, read_html
 from site_entries import OTHER, entry, judged, later, pages, slow
 
-from regress import cli
+from regress.arguments import parser
 from regress.artifact import Kernel
 from regress.recipe import FLAGS
 from regress.record import CaseResult, Package
@@ -336,7 +336,7 @@ def test_only_flags_that_all_builds_have_are_given() -> None:
 def test_the_command_is_one_that_the_command_line_takes(report: str | None) -> None:
     words = measured_again(flagged(cuda_graph="1"), report=report)
 
-    args = cli._parser().parse_args(words[1:])
+    args = parser().parse_args(words[1:])
 
     assert (args.toolchain, args.baseline) == ("tvm-0.27.0", words[3])
     assert args.flag == ["cuda_graph=1"]
