@@ -53,6 +53,8 @@ BUILDER_MODULES = (
     "llama_config",
     "passes",
     "quantize",
+    "step_graph",
+    "vm_model",
     "weights",
 )
 

@@ -5,7 +5,6 @@ Nothing but the standard library is loaded until the command is known.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import errno
 import importlib
@@ -14,17 +13,14 @@ import os
 import signal
 import sys
 import traceback
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING
 
-from regress import __version__
+from regress.arguments import parser
 from regress.errors import EXIT_DEFECT, EXIT_HISTORY, EXIT_INTERRUPTED, EXIT_PIPE_CLOSED, RegressError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
-
-_EXIT_CODES = """\
-exit codes: 0 pass or improved, 1 regressed, 2 usage, 3 configuration, 4 toolchain, 5 build, 6 bench, 7 history,
-8 inconclusive or not comparable, 70 a defect of regress, 130 interrupted, 141 the reader of the output went away"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: Arguments after the program's name; the process's own where `None`.
     """
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     _end_workers_with_us()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without `±` is no reason to fail
@@ -86,297 +82,3 @@ def _end_workers_with_us() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.default_int_handler)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="regress",
-        description="Catches throughput regressions of quantized LLMs on every MLC-LLM and TVM bump.",
-        epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"regress {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_run(commands)
-    _add_check(commands)
-    _add_compare(commands)
-    _add_build(commands)
-    _add_bench(commands)
-    _add_baseline(commands)
-    _add_trend(commands)
-    _add_profile(commands)
-    _add_drill(commands)
-    _add_aa(commands)
-    _add_site(commands)
-    _add_toolchain(commands)
-    _add_doctor(commands)
-    _add_evaluate(commands)
-    return parser
-
-
-_Commands = argparse._SubParsersAction  # noqa: SLF001  # argparse names its own type no other way
-
-
-def _command(commands: _Commands[argparse.ArgumentParser], name: str, call: str, text: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    command.set_defaults(call=call)
-    command.add_argument("--config", metavar="FILE", help="regress.toml (default: ./regress.toml, else embedded)")
-    return command
-
-
-def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
-    command = _command(commands, "run", "measuring:run", "build, measure, record, judge and publish")
-    _add_measuring(command)
-    _add_verdict(command)
-    _add_budget(command)
-    _add_replicates(command, "fresh processes per case for toolchains that are not judged")
-    command.add_argument(
-        "--toolchain",
-        action="append",
-        metavar="NAME",
-        help="toolchain to measure, the last one is judged; repeatable",
-    )
-    command.add_argument("--site", metavar="DIR", help="folder of the site")
-    command.add_argument("--no-site", action="store_true", help="do not write the site")
-
-
-def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
-    command = _command(commands, "check", "judging:check", "judge a record, or measure one first, by a baseline")
-    _add_measuring(command)
-    _add_verdict(command)
-    _add_budget(command)
-    command.add_argument("--record", metavar="FILE", help="judge this record instead of measuring")
-    command.add_argument("--toolchain", metavar="NAME", help="toolchain to measure")
-
-
-def _add_compare(commands: _Commands[argparse.ArgumentParser]) -> None:
-    command = _command(commands, "compare", "measuring:compare", "measure two toolchains alternately, judge the ratio")
-    _add_measuring(command)
-    _add_verdict(command)
-    _add_budget(command)
-    command.add_argument("old", metavar="OLD", help="toolchain to compare with")
-    command.add_argument("new", metavar="NEW", help="toolchain to judge")
-
-
-def _add_build(commands: _Commands[argparse.ArgumentParser]) -> None:
-    command = _command(commands, "build", "measuring:build", "build the artifacts of a baseline's cases")
-    _add_measuring(command)
-    command.add_argument("--toolchain", metavar="NAME", help="toolchain to build with")
-    command.add_argument("--check", action="store_true", help="judge the build by what needs no device")
-    command.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
-    command = _command(commands, "bench", "measuring:bench", "measure a baseline's cases and record them")
-    _add_measuring(command)
-    _add_replicates(command, "fresh processes per case")
-    command.add_argument("--toolchain", metavar="NAME", help="toolchain to measure")
-    command.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_baseline(commands: _Commands[argparse.ArgumentParser]) -> None:
-    command = _command(commands, "baseline", "judging:baseline", "make recorded runs the references of a baseline")
-    command.add_argument(
-        "action", nargs="?", choices=("write", "propose"), default="write", help="write the file, or print the diff"
-    )
-    command.add_argument("--baseline", metavar="FILE", help="baseline to write; made from the default one if new")
-    command.add_argument("--reason", metavar="TEXT", help="why these runs are the reference")
-    command.add_argument(
-        "--record",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="record to take; repeatable (default: the newest three)",
-    )
-    command.add_argument("--history", metavar="DIR", help="folder of the records")
-
-
-def _add_trend(commands: _Commands[argparse.ArgumentParser]) -> None:
-    command = _command(commands, "trend", "trending:trend", "find slow losses of a whole history")
-    command.add_argument("--baseline", metavar="FILE", help="baseline file (default: run.baseline of regress.toml)")
-    command.add_argument("--history", metavar="DIR", help="folder of the records")
-    _add_verdict(command)
-
-
-def _add_profile(commands: _Commands[argparse.ArgumentParser]) -> None:
-    command = _command(commands, "profile", "profiling:profile", "time each kernel of a case, or compare two profiles")
-    _add_cases(command)
-    command.add_argument("--toolchain", metavar="NAME", help="toolchain to build with")
-    command.add_argument("--case", metavar="KEY", help="case to profile (default: the baseline's first)")
-    command.add_argument("--output", metavar="FILE", help="file to write the profile to")
-    command.add_argument("--diff", nargs=2, metavar=("OLD", "NEW"), help="compare two such files instead")
-    command.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_drill(commands: _Commands[argparse.ArgumentParser]) -> None:
-    command = _command(commands, "drill", "proving:drill", "put faults in on purpose: prove that the gate can go red")
-    _add_measuring(command)
-    _add_budget(command)
-    command.add_argument("--toolchain", metavar="NAME", help="toolchain to build with")
-    command.add_argument(
-        "--loss",
-        type=_fraction,
-        action="append",
-        metavar="X",
-        help="loss to build; repeatable (default: .02 to .1, and 3 tolerances)",
-    )
-    command.add_argument("--case", metavar="KEY", help="case to drill (default: the baseline's first)")
-    command.add_argument(
-        "--tolerance", type=_fraction, metavar="X", help="tolerance to drill with (default: the case's)"
-    )
-    command.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_aa(commands: _Commands[argparse.ArgumentParser]) -> None:
-    command = _command(commands, "aa", "proving:aa", "check an unchanged build many times: count the false alarms")
-    command.add_argument("--baseline", metavar="FILE", help="baseline file (default: run.baseline of regress.toml)")
-    command.add_argument("--checks", type=_count, default=50, metavar="N", help="checks to run (default: 50)")
-    command.add_argument(
-        "--timeout-s", type=_seconds, default=3600, metavar="S", help="time limit of a check, in seconds"
-    )
-    command.add_argument("--count-only", action="store_true", help="count what the history holds, measure nothing")
-    command.add_argument(
-        "--history", metavar="DIR", help="folder of the checks (default: in the cache; with --count-only: the history)"
-    )
-    command.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_site(commands: _Commands[argparse.ArgumentParser]) -> None:
-    command = _command(commands, "site", "publishing:build_site", "write the site from the history")
-    command.add_argument("--history", metavar="DIR", help="folder of the records")
-    command.add_argument("--site", metavar="DIR", help="folder of the site")
-
-
-def _add_toolchain(commands: _Commands[argparse.ArgumentParser]) -> None:
-    group = commands.add_parser("toolchain", help="list, install and carry toolchains")
-    actions = group.add_subparsers(title="actions", metavar="ACTION", required=True)
-    listing = _command(actions, "list", "toolchains:list_all", "list the declared toolchains")
-    listing.add_argument("--json", action="store_true", help="print JSON")
-    install = _command(actions, "install", "toolchains:install", "resolve, install and check toolchains")
-    install.add_argument("names", nargs="*", metavar="NAME", help="toolchains (default: all)")
-    show = _command(actions, "show", "toolchains:show", "show what is in an installed toolchain")
-    show.add_argument("name", metavar="NAME")
-    show.add_argument("--json", action="store_true", help="print JSON")
-    remove = _command(actions, "remove", "toolchains:remove", "delete installed toolchains")
-    remove.add_argument("names", nargs="+", metavar="NAME")
-    _add_bundles(actions)
-
-
-def _add_bundles(actions: _Commands[argparse.ArgumentParser]) -> None:
-    bundle = _command(actions, "bundle", "toolchains:bundle", "pack toolchains' wheels for a machine without network")
-    bundle.add_argument("names", nargs="+", metavar="NAME")
-    bundle.add_argument("--output", default=".", metavar="DIR", help="folder to write to (default: here)")
-    bundle.add_argument("--python", metavar="X.Y", help="Python of that machine (default: this one's)")
-    bundle.add_argument("--platform", metavar="TAG", help="its platform, such as aarch64-manylinux_2_28")
-    bundle.add_argument("--split-size", metavar="SIZE", help="size of a part at most, such as 60M")
-    bundle.add_argument("--slim", action="store_true", help="about half the size, for minutes of packing")
-    unbundle = _command(actions, "unbundle", "toolchains:unbundle", "install a bundle, without network")
-    unbundle.add_argument("bundle", metavar="FILE", help="the bundle, or its first part")
-
-
-def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
-    command = _command(commands, "doctor", "doctoring:doctor", "say what keeps this machine from being measured well")
-    command.add_argument("--baseline", metavar="FILE", help="baseline file (default: run.baseline of regress.toml)")
-    command.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_evaluate(commands: _Commands[argparse.ArgumentParser]) -> None:
-    text = "run our decision rule and those of other systems over benchmark series and simulated noise"
-    command = commands.add_parser(
-        "evaluate",
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}. docs/evaluation.md says how.",
-        epilog="exits 0 where every bar of our rule is met that could be measured, 1 where one is missed",
-    )
-    command.set_defaults(call="evaluating:evaluate")
-    command.add_argument(
-        "data", nargs="*", metavar="DATA", help="CSV or JMH JSON, .gz too, or folders of them (default: --simulate)"
-    )
-    command.add_argument("--simulate", action="store_true", help="simulated noise as well")
-    command.add_argument("--time", metavar="COLUMN", help="column of times (default: by its name)")
-    command.add_argument("--value", metavar="COLUMN", help="column of values (default: by its name)")
-    command.add_argument(
-        "--key", action="append", default=[], metavar="COLUMN", help="column that tells series apart; repeatable"
-    )
-    command.add_argument("--where", metavar="COLUMN=TEXT", help="only rows, or described series, with this text in it")
-    direction = command.add_mutually_exclusive_group()
-    for name, higher in (("--higher-is-better", True), ("--lower-is-better", False)):
-        direction.add_argument(
-            name, dest="higher_is_better", action="store_const", const=higher, help="direction of the values"
-        )
-    command.add_argument("--seed", type=int, default=20260815, metavar="N", help="seed of splits and noise")
-    command.add_argument(
-        "--checks", type=_count, default=100_000, metavar="N", help="simulated checks of each kind (default: 100000)"
-    )
-    command.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_measuring(command: argparse.ArgumentParser) -> None:
-    _add_cases(command)
-    command.add_argument("--history", metavar="DIR", help="folder of the records")
-
-
-def _add_cases(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--baseline", metavar="FILE", help="baseline file (default: run.baseline of regress.toml)")
-    command.add_argument("--prompt", metavar="FILE", help="prompts to use, a JSON file as jetson-containers has them")
-    command.add_argument("--new-tokens", type=_count, metavar="N", help="tokens to generate, instead of the case's")
-    command.add_argument("--rebuild", action="store_true", help="build anew what is in the cache, too")
-    command.add_argument(
-        "--flag", action="append", default=[], metavar="NAME=VALUE", help="build flag over the case's; repeatable"
-    )
-
-
-def _add_verdict(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", help="print the verdicts as JSON")
-    command.add_argument("--exit-zero", action="store_true", help="exit 0 whatever the verdict is")
-
-
-def _add_budget(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--budget",
-        type=_budget,
-        metavar="N",
-        help="replicates per case, 3 to 12: the last look that it covers decides",
-    )
-
-
-def _add_replicates(command: argparse.ArgumentParser, text: str) -> None:
-    command.add_argument("--replicates", type=_count, metavar="N", help=text)
-
-
-_Number = TypeVar("_Number", int, float)
-
-
-def _number(text: str, kind: type[_Number]) -> _Number:
-    try:
-        return kind(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number") from error
-
-
-def _seconds(text: str) -> float:
-    number = _number(text, float)
-    if not 0 < number < 1e9:  # noqa: PLR2004  # a NaN is none of these
-        raise argparse.ArgumentTypeError(f"{text} is no time limit")
-    return number
-
-
-def _fraction(text: str) -> float:
-    number = _number(text, float)
-    if not 0 < number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return number
-
-
-def _budget(text: str) -> int:
-    number = _number(text, int)
-    if not 3 <= number <= 12:  # noqa: PLR2004  # the first and the last look
-        raise argparse.ArgumentTypeError(f"{text} is not between 3 and 12")
-    return number
-
-
-def _count(text: str) -> int:
-    number = _number(text, int)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return number

@@ -7,15 +7,14 @@ discards likewise while the SM clock is below a share of its peak, and only so m
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
 
 import msgspec
 
 from regress.config import Table
 
 if TYPE_CHECKING:
-    from regress.record import CaseResult
-    from regress.replicate import GuardReason
+    from regress.replicate import Discarded, GuardReason
     from regress.telemetry import Telemetry
 
 LOWEST_CLOCK_SHARE = 0.8
@@ -54,6 +53,18 @@ class Required(Table, frozen=True):
     mig: bool = False
 
 
+class Kept(Protocol):
+    """What was kept of a case, as its result in a record says."""
+
+    @property
+    def discarded(self) -> tuple[Discarded, ...]:
+        """Replicates that were not."""
+
+    @property
+    def gave_up(self) -> GuardReason | None:
+        """Why no more were taken; `None` where it was not so."""
+
+
 class Objection(NamedTuple):
     """What speaks against a replicate, as it says nothing of the code: a code, and a sentence."""
 
@@ -74,7 +85,7 @@ def disturbed(telemetry: Telemetry, required: Required) -> Objection | None:
     return unfit(telemetry, required) or _throttled(telemetry) or _slow_clock(telemetry, required)
 
 
-def remark(result: CaseResult) -> str:
+def remark(result: Kept) -> str:
     """How many replicates of a case were discarded and why, for a sentence; empty where none was."""
     if not result.discarded:
         return ""
@@ -84,12 +95,12 @@ def remark(result: CaseResult) -> str:
     return f"{len(result.discarded)} replicate{plural} discarded ({reasons})"
 
 
-def surrender(result: CaseResult) -> str:
+def surrender(result: Kept) -> str:
     """Why no more of a case was measured, for a sentence; of a case of which that was given up."""
     return f"{remark(result)}, the last because {result.discarded[-1].text}"
 
 
-def discards(result: CaseResult) -> str:
+def discards(result: Kept) -> str:
     """What was not kept of a case, and whether it was given up, for a sentence; empty where all was kept."""
     return surrender(result) if result.gave_up else remark(result)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,15 @@ from regress.judge import same_build
 from regress.rule import BLOCK_LOOKS, LOOKS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from regress.job import Job
     from regress.record import Failure, Record
     from regress.verdict import Agreement, CheckReport
+
+UNSAVED = "unsaved"
+"""Folder in the cache folder for records that are not in the history: interrupted ones, or those it could not take."""
 
 
 def measure(job: Job, names: Sequence[str], *, replicates: int | None = None) -> list[Record]:
@@ -37,7 +41,7 @@ def measure(job: Job, names: Sequence[str], *, replicates: int | None = None) ->
     """
     campaign = Campaign(job, [Side(toolchain=name, flags=job.flags) for name in names])
     count = job.baseline.measure.replicates if replicates is None else replicates
-    with campaign.device():
+    with campaign.device(), _kept_if_interrupted(job, campaign):
         campaign.measure([_everywhere(job, count)] * len(names))
     return campaign.records()
 
@@ -72,7 +76,7 @@ def measure_and_judge(job: Job, plan: Plan) -> tuple[list[Record], CheckReport]:
         ConfigError, ToolchainError, BuildError: Something is missing that no record could be made without.
     """
     measuring = _Measuring(job, plan)
-    with measuring.campaign.device():
+    with measuring.campaign.device(), _kept_if_interrupted(job, measuring.campaign):
         report = measuring.until_decided()
         if plan.beside is None and job.baseline.check.paired != "never":
             report = measuring.seen_again(report)
@@ -199,10 +203,30 @@ def save(job: Job, records: Sequence[Record]) -> list[Path]:
     return paths
 
 
+@contextmanager
+def _kept_if_interrupted(job: Job, campaign: Campaign) -> Iterator[None]:
+    """Keeps what was measured in the cache folder where somebody ends it: hours of a device are not thrown away."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        records = [_measured_part(record) for record in campaign.records()]
+        _keep_interrupted(job, [record for record in records if record.cases])
+        raise
+
+
+def _keep_interrupted(job: Job, records: Sequence[Record]) -> None:
+    """Says where the records were kept; that they could not be must not hide what ended the measurement."""
+    try:
+        for record in records:
+            job.reporter.note(f"kept what was measured: {history.append(record, job.home / UNSAVED)}")
+    except HistoryError as error:
+        job.reporter.note("\n".join(error.lines()))
+
+
 def _kept(job: Job, records: Sequence[Record], error: HistoryError) -> HistoryError:
     """The error with where the records were kept instead, or why they are lost."""
     try:
-        kept = [history.append(record, job.home / "unsaved") for record in records]
+        kept = [history.append(record, job.home / UNSAVED) for record in records]
     except HistoryError as second:
         return HistoryError(str(error), cause=str(second), hint="the measurement is lost")
     return HistoryError(str(error), hint=f"kept instead: {', '.join(str(path) for path in kept)}")

@@ -135,8 +135,9 @@ class Failure(Stored, frozen=True):
         return self.stage == "bench"
 
 
-CaseKey = Annotated[str, msgspec.Meta(pattern=r"^[\w.-]+/[\w.-]+/[\w.-]+/p[0-9]+\+[0-9]+\Z")]
-"""`<model>/<quantization>/<target>/p<prompt tokens>+<new tokens>`."""
+CaseKey = Annotated[str, msgspec.Meta(pattern=r"^[\w.-]+/[\w.-]+/[\w.-]+/p[1-9][0-9]{0,7}\+[1-9][0-9]{0,7}\Z")]
+"""`<model>/<quantization>/<target>/p<prompt tokens>+<new tokens>`, with numbers of at most as many digits as
+`TokenCount`: who reads only the key need not doubt them."""
 
 
 class CaseResult(Stored, frozen=True):
@@ -185,6 +186,10 @@ class Method(Stored, frozen=True):
     prompts_sha256: Sha256 | None = None
 
 
+RecordId = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z._+-]+\Z")]
+RunnerName = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*\Z")]
+
+
 class Record(Stored, frozen=True):
     """Everything one run measured on one machine with one toolchain.
 
@@ -204,9 +209,9 @@ class Record(Stored, frozen=True):
     """
 
     schema: Annotated[int, msgspec.Meta(ge=1)]
-    id: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z._+-]+\Z")]
+    id: RecordId
     recorded_at: Instant
-    runner: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*\Z")]
+    runner: RunnerName
     regress: str
     harness: Sha256
     toolchain: Toolchain

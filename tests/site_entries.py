@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -11,20 +12,23 @@ from factories import CASE, NOON, make_case, make_record, make_report, sha
 
 from regress.baseline import Baseline, Session, StoredReference, values_of
 from regress.baseline import Case as BaselineCase
-from regress.record import digest
-from regress.site import Entry
-from regress.site.build import _whole
-from regress.site.facts import facts, in_order, labels
-from regress.site.overview import runner_of
+from regress.history import REPORT_SUFFIX
+from regress.record import digest, encode
+from regress.site.build import _whole, build
+from regress.site.chapter import Chapter
+from regress.site.entry import Entry
+from regress.site.facts import in_order
+from regress.site.overview import view_of
 from regress.site.render import Pages
-from regress.site.series import series_of
+from regress.site.sketch import sketch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from regress.errors import HistoryError
     from regress.record import CaseResult, Record
-    from regress.site.facts import Run
-    from regress.site.overview import Runner
+    from regress.site.facts import Facts
+    from regress.site.overview import Runner, View
     from regress.site.render import Whole
     from regress.site.series import Series
     from regress.verdict import CheckReport
@@ -101,25 +105,81 @@ def _reference(record: Record, key: str, reason: str) -> StoredReference:
     )
 
 
-def runs_of(*entries: Entry) -> list[Run]:
+def facts(each: Entry) -> Facts:
+    """What the site reads of the run, from what would stand in its files."""
+    report = encode(each.report) if each.report else None
+    return sketch(encode(each.record), report, "record.json", f"record{REPORT_SUFFIX}")
+
+
+def runs_of(*entries: Entry) -> list[Facts]:
     """The facts of those runs, oldest first."""
     return in_order(facts(each) for each in entries)
 
 
+def view(*entries: Entry, baseline: Baseline | None = None) -> View:
+    """All that is shown of the runner of those runs."""
+    return view_of(runs_of(*entries), baseline)
+
+
 def series(*entries: Entry, key: str = CASE, baseline: Baseline | None = None) -> Series:
     """The series of a case over those runs."""
-    runs = runs_of(*entries)
-    return series_of(runs, key, labels(runs), baseline)
+    return next(each for each in view(*entries, baseline=baseline).series if each.key == key)
 
 
 def runner(*entries: Entry, baseline: Baseline | None = None) -> Runner:
-    """All of the runner of those runs."""
-    return runner_of(runs_of(*entries), baseline)
+    """What the pages over all runners show of the runner of those runs."""
+    return view(*entries, baseline=baseline).runner
 
 
 def whole(*entries: Entry, baselines: Mapping[str, Baseline] | None = None) -> Whole:
     """All of a site of those runs."""
-    return _whole(runs_of(*entries), baselines or {})
+    names = sorted({each.record.runner for each in entries})
+    runners = [
+        runner(*(each for each in entries if each.record.runner == name), baseline=(baselines or {}).get(name))
+        for name in names
+    ]
+    return _whole([Chapter(of="", names="", made={}, runner=each, unusable=()) for each in runners])
+
+
+def store(entries: Sequence[Entry], folder: Path) -> Path:
+    """The folder with those runs in it and nothing else, as a history has them; their files are called by number."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for number, each in enumerate(entries):
+        path = folder / each.record.runner / "2026" / "10" / f"{number}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(each.record))
+        if each.report:
+            path.with_name(f"{number}{REPORT_SUFFIX}").write_bytes(encode(each.report))
+    return folder
+
+
+def refuse(error: HistoryError) -> None:
+    """For a history in which all is in order."""
+    raise error
+
+
+def built(  # noqa: PLR0913  # what a site is made of
+    destination: Path,
+    entries: Sequence[Entry] | None,
+    *,
+    title: str = "Trends",
+    templates: Path = TEMPLATES,
+    assets: Path = ASSETS,
+    baselines: Mapping[str, Baseline] | None = None,
+) -> Path:
+    """The `index.html` of a site of those runs, or of those of before; history and cache lie beside it."""
+    records = destination.with_name(f"{destination.name}-history")
+    return build(
+        records if entries is None else store(entries, records),
+        destination,
+        title=title,
+        templates=templates,
+        assets=assets,
+        cache=destination.with_name(f"{destination.name}-cache"),
+        baselines=baselines,
+        on_bad=refuse,
+    )
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from regress import errors, history
 from regress.check import check as check_record
+from regress.commands.choosing import chosen_cases
 from regress.errors import HistoryError, UsageError
 from regress.progress import say
 from regress.report.machine import report_json
@@ -35,7 +36,7 @@ def check(args: argparse.Namespace) -> int:
     if given:
         raise UsageError(f"check: --{given[0].replace('_', '-')} is for measuring, --record judges what was measured")
     record = history.load(Path(args.record))
-    report = check_record(record, workspace.baseline(), workspace.baseline_name)
+    report = check_record(record, chosen_cases(workspace.baseline(), args.case), workspace.baseline_name)
     sys.stdout.write(report_json(report) if args.json else report_text(report, record))
     return errors.EXIT_PASS if args.exit_zero else report.exit_code
 

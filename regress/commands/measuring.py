@@ -11,6 +11,7 @@ from regress import errors, pipeline
 from regress.bench import harness_digest, parse_prompts
 from regress.campaign import Side
 from regress.check import judge_builds
+from regress.commands.choosing import chosen_cases
 from regress.errors import ConfigError, UsageError
 from regress.job import Job
 from regress.pipeline import Plan
@@ -149,9 +150,9 @@ def job_of(workspace: Workspace, args: argparse.Namespace, baseline: Baseline | 
     Args:
         workspace: Where.
         args: Its arguments.
-        baseline: The cases; those of the workspace's baseline file where `None`.
+        baseline: The cases; those of the workspace's baseline file that the command line chooses where `None`.
     """
-    baseline = baseline or workspace.baseline()
+    baseline = baseline or chosen_cases(workspace.baseline(), args.case)
     prompts = _prompts(args)
     return Job(
         config=workspace.config,
@@ -186,21 +187,6 @@ def _adjusted(baseline: Baseline, args: argparse.Namespace, prompt_tokens: int |
     other = [msgspec.structs.replace(case, reference=None, published=None, **changes) for case in baseline.cases]
     cases = {case.key: case for case in other}
     return msgspec.structs.replace(baseline, cases=tuple(cases.values()))
-
-
-def only_case(baseline: Baseline, key: str | None) -> Baseline:
-    """The baseline with one case alone: that of the key, or its first one where `None`.
-
-    Raises:
-        UsageError: It has no such case.
-    """
-    import msgspec  # noqa: PLC0415
-
-    cases = {case.key: case for case in baseline.cases}
-    key = key or next(iter(cases))
-    if key not in cases:
-        raise UsageError(f"--case: no case '{key}'{errors.did_you_mean(key, cases)}", hint=f"known: {', '.join(cases)}")
-    return msgspec.structs.replace(baseline, cases=(cases[key],))
 
 
 def _prompts(args: argparse.Namespace) -> tuple[tuple[int, ...], ...] | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regress import errors, history
+from regress.commands.choosing import only_case
 from regress.errors import UsageError
 from regress.profile import FLAGS, Profile, decode_profile, difference
 from regress.progress import say
@@ -26,7 +27,7 @@ def profile(args: argparse.Namespace) -> int:
     if args.diff:
         return _diff(args)
     # Two stored profiles are compared without what builds and measures.
-    from regress.commands.measuring import failure_code, job_of, only_case, print_failures  # noqa: PLC0415
+    from regress.commands.measuring import failure_code, job_of, print_failures  # noqa: PLC0415
     from regress.profiling import profile as take  # noqa: PLC0415
 
     workspace = open_workspace(args)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from regress import errors, history, process
 from regress.calibration import calibration
-from regress.commands.measuring import job_of, only_case
+from regress.commands.choosing import only_case
+from regress.commands.measuring import job_of
 from regress.drill import drill as put_faults_in
 from regress.progress import Reporter, say
 from regress.record import encode

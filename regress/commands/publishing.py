@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
-from regress import errors, history, site
+from regress import errors, site
 from regress.baseline import parse_baseline
+from regress.errors import UsageError
 from regress.progress import say
 from regress.resources import shared
 from regress.workspace import open_workspace, read_text, shown
@@ -21,9 +24,20 @@ if TYPE_CHECKING:
     from regress.workspace import Workspace
 
 
-def build_site(args: argparse.Namespace) -> int:
-    """`regress site`: writes the site from the history; what cannot be used is named, its first error the exit code."""
+def site_command(args: argparse.Namespace) -> int:
+    """`regress site [build|serve|check]`."""
+    serving = [option for option in ("host", "port") if getattr(args, option) is not None]
+    if serving and args.action != "serve":
+        raise UsageError(f"site: --{serving[0]} is for `regress site serve`")
     workspace = open_workspace(args)
+    if args.action == "check":
+        return _check(workspace.site)
+    code = _build(workspace, args)
+    return _serve(workspace.site, args.host or "127.0.0.1", args.port) if args.action == "serve" else code
+
+
+def _build(workspace: Workspace, args: argparse.Namespace) -> int:
+    """Writes the site from the history; what cannot be used is named, its first error the exit code."""
     if not workspace.history.is_dir() and (args.history or workspace.history.exists()):
         raise errors.HistoryError(f"{workspace.history}: no such folder of records")
     bad: list[RegressError] = []
@@ -32,6 +46,33 @@ def build_site(args: argparse.Namespace) -> int:
     for error in bad:
         say("\n".join(error.lines()))
     return bad[0].exit_code if bad else errors.EXIT_PASS
+
+
+def _check(folder: Path) -> int:
+    """Names what is wrong with a built site."""
+    from regress.site.audit import Audit  # noqa: PLC0415  # only this reads pages
+
+    audit = Audit(folder)
+    problems = list(audit.problems())
+    sys.stdout.write("".join(f"{problem}\n" for problem in problems))
+    say(f"{folder}: {len(audit.pages)} pages, {len(problems)} problems")
+    return errors.EXIT_HISTORY if problems else errors.EXIT_PASS
+
+
+def _serve(folder: Path, host: str, port: int | None) -> int:
+    """Serves the site until somebody ends it."""
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer  # noqa: PLC0415  # only this serves
+
+    try:
+        server = ThreadingHTTPServer((host, port or 0), partial(SimpleHTTPRequestHandler, directory=folder))
+    except OSError as error:
+        hint = "name another one, or none for one that is free"
+        raise UsageError(f"site: --host {host} --port {port}: {error.strerror or error}", hint=hint) from error
+    with server, suppress(KeyboardInterrupt):
+        sys.stdout.write(f"http://{host}:{server.server_address[1]}/\n")
+        sys.stdout.flush()
+        server.serve_forever()
+    return errors.EXIT_PASS
 
 
 def publish(workspace: Workspace, reporter: Reporter) -> None:
@@ -45,14 +86,15 @@ def publish(workspace: Workspace, reporter: Reporter) -> None:
 
 
 def _write(workspace: Workspace, bad: list[RegressError]) -> Path:
-    found = history.entries(workspace.history, on_bad=bad.append)
     return site.build(
-        [site.Entry(record=entry.record, report=entry.report) for entry in found],
+        workspace.history,
         workspace.site,
         title=workspace.config.title,
         templates=shared("templates"),
         assets=shared("site/assets"),
+        cache=workspace.home / "site",
         baselines=_baselines(workspace, bad),
+        on_bad=bad.append,
     )
 
 

@@ -1,7 +1,10 @@
 """The static site: pages derived from stored records, their check reports and the baselines alone.
 
-    entries ─► facts ─► series ─► overview, regressions ─► render (HTML, SVG) and payload (what scripts draw) ─► build
-       └─────────────────────────────────────► run ──────────┘
+    files ─► shelf ─► series ─► overview, regressions ─► render (HTML, SVG) and payload (what scripts draw) ─► chapter
+       └────────────────────────────────────► run ──────────┘
+
+The chapter of each runner is made on its own, and again where something that it is made of has changed; `build` makes
+the pages over all runners of them.
 
 The site opens from `file://`, asks no network for anything, and the same entries give the same bytes.
 """

@@ -1,148 +1,202 @@
-"""The files of the site: every page, what it loads, and the records themselves."""
+"""The files of the site: every page, what it loads, and records themselves.
+
+scan ─► chapter of each runner, where it is not current ─► pages over all runners
+"""
 
 from __future__ import annotations
 
-import os
+import hashlib
+from functools import partial
 from importlib.metadata import distribution
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from regress import history
 from regress.errors import HistoryError
-from regress.record import encode
-from regress.site import payload, render, units
+from regress.record import digest
+from regress.site import chapter, payload, places, render, units
 from regress.site.baselines import held_by_runner
-from regress.site.facts import facts, in_order
-from regress.site.overview import runner_of
-from regress.site.table import table
+from regress.site.chapter import Press, Task
+from regress.site.crew import crew
+from regress.site.ledger import Ledger, Made, keep, recall
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from regress.baseline import Baseline
-    from regress.site.entry import Entry
-    from regress.site.facts import Run
-    from regress.site.lengths import Lengths
-    from regress.site.overview import Runner
-    from regress.site.render import Pages
-    from regress.site.series import Series
+    from regress.site.chapter import Chapter
+    from regress.site.crew import Crew
+    from regress.site.name import SeriesName
 
 PLOTLY_GLOB = "plotly-*.min.js"
 """Copies of Plotly's script: written by a build, never committed, never copied as a hand-written asset."""
 
-_File = tuple[str, bytes]
-"""A path relative to the site's root, and its content."""
+
+class _Made(msgspec.Struct, frozen=True, array_like=True):
+    """The files that are of no runner."""
+
+    made: dict[str, Made]
 
 
 def build(  # noqa: PLR0913  # what a site is made of
-    entries: Sequence[Entry],
+    records: Path,
     destination: Path,
     *,
     title: str,
     templates: Path,
     assets: Path,
+    cache: Path,
     baselines: Mapping[str, Baseline] | None = None,
+    on_bad: Callable[[HistoryError], None],
 ) -> Path:
     """The path of the site's `index.html`, written with all it needs beside it; nothing is ever deleted.
 
     Args:
-        entries: The stored records with their reports, in any order; none gives a page that says so.
+        records: Folder of the history; one that is not there, or is empty, gives a page that says so.
         destination: The web root; made where absent.
         title: Title of the site.
         templates: Folder of the Jinja templates.
         assets: Folder of the hand-written assets; may be `destination / "assets"` itself.
+        cache: Folder of what is kept from build to build; without it the same site is made from nothing.
         baselines: File name to baseline; of several for one runner the last one holds.
+        on_bad: Called with the error of each file of the history that cannot be used; the site is built without it.
 
     Raises:
         HistoryError: A template or an asset cannot be read, or a file cannot be written.
     """
     try:
-        for name, data in _files(entries, render.Pages(templates, title), assets, baselines or {}):
-            _write(destination / name, data)
+        press = _press(records, destination, templates, cache, title)
+        whole = _write(press, baselines or {}, assets)
     except OSError as error:
         path = error.filename or destination
         raise HistoryError(f"{path}: {error.strerror or error}", hint="the site was not built") from error
+    for cause in whole.unusable:
+        on_bad(HistoryError(f"{records}/{cause}"))
     return destination / "index.html"
 
 
-def _files(entries: Sequence[Entry], pages: Pages, assets: Path, baselines: Mapping[str, Baseline]) -> Iterator[_File]:
-    """All files; `index.html` comes last, so that a page never stands without what it links to."""
-    runs = in_order([facts(entry) for entry in entries])
-    whole = _whole(runs, held_by_runner(baselines))
-    yield from _assets(assets)
-    known = {run.id: run for run in runs}
-    for entry in entries:
-        yield render.data_path(entry.record), encode(entry.record)
-        yield render.run_path(entry.record, ".js"), payload.run_payload(entry.record)
-        yield render.run_path(entry.record), pages.run(entry, known).encode()
-    for runner in whole.runners:
-        yield from _series_files(runner, whole.runners, pages)
-    yield from _lengths_files([each for runner in whole.runners for each in runner.lengths], pages)
-    yield "devices.html", pages.devices(whole).encode()
-    yield "regressions.html", pages.regressions(whole).encode()
-    yield "regressions.atom", pages.feed(whole).encode()
-    yield "baselines.html", pages.baselines(baselines, whole).encode()
-    yield "data/runs.js", payload.runs_payload(whole.runners)
-    yield "compare.html", pages.compare().encode()
-    yield "method.html", pages.method().encode()
-    yield "index.html", pages.index(whole).encode()
-
-
-def _whole(runs: Sequence[Run], baselines: Mapping[str, Baseline]) -> render.Whole:
-    by_runner = groupby(sorted(runs, key=lambda run: run.runner), key=lambda run: run.runner)
-    runners = [runner_of(list(own), baselines.get(name)) for name, own in by_runner]
-    events = [event for runner in runners for event in runner.events]
-    return render.Whole(
-        runners=runners,
-        newest=runs[-1] if runs else None,
-        count=len(runs),
-        events=sorted(events, key=lambda event: (units.utc(event.first.run.recorded_at), event.name), reverse=True),
+def _press(records: Path, destination: Path, templates: Path, cache: Path, title: str) -> Press:
+    code = _digest_of(Path(__file__).parents[1], "*.py")
+    return Press(
+        history=records,
+        destination=destination,
+        cache=cache,
+        templates=templates,
+        title=title,
+        code=code,
+        edition=digest([code, _digest_of(templates, "*"), title]),
     )
 
 
-def _series_files(runner: Runner, runners: Sequence[Runner], pages: Pages) -> Iterator[_File]:
-    for line in runner.lines:
-        series = line.series
-        events = [event for event in runner.events if event.case == series.key]
-        siblings = _siblings(series, runners)
-        lengths = next((each for each in runner.lengths if series.key.startswith(f"{each.name}/")), None)
-        yield render.series_path(series, ".js"), payload.payload(series)
-        yield render.series_path(series, ".csv"), table(series).encode()
-        yield render.badge_path(series), pages.badge(series).encode()
-        yield render.series_path(series), pages.series(series, events, siblings, lengths).encode()
+def _digest_of(folder: Path, pattern: str) -> str:
+    """SHA-256 over the names and the contents of a folder's files."""
+    found = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob(pattern) if path.is_file()):
+        found.update(f"{path.relative_to(folder)}\0".encode())
+        found.update(hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()
 
 
-def _lengths_files(found: Sequence[Lengths], pages: Pages) -> Iterator[_File]:
+def _write(press: Press, baselines: Mapping[str, Baseline], assets: Path) -> render.Whole:
+    """Writes all; `index.html` comes last, so that a page never stands without what it links to."""
+    kept = press.kept(press.destination).with_suffix(".msgpack")
+    ledger = Ledger(press.destination, known.made if (known := recall(kept, _Made)) else {})
+    for name, data in _assets(assets):
+        ledger.write(name, data)
+    chapters = _chapters(press, held_by_runner(baselines))
+    whole = _whole(chapters)
+    of = digest([press.edition, [(each.of, each.unusable) for each in chapters]])
+    _write_over_all(whole, of, baselines, press, ledger)
+    keep(kept, _Made(ledger.made))
+    return whole
+
+
+def _chapters(press: Press, held: Mapping[str, Baseline]) -> list[Chapter]:
+    """The chapters of all runners, each with its baseline: those that are current, and the others written."""
+    by_runner = groupby(history.files(press.history), key=lambda files: files.folder)
+    tasks = [
+        Task(press=press, runner=runner, files=tuple(files), baseline=held.get(runner)) for runner, files in by_runner
+    ]
+    chapters = {task.runner: chapter.current(task) for task in tasks}
+    stale = [task for task in tasks if chapters[task.runner] is None]
+    with crew([task.size_bytes for task in stale]) as run:
+        names = dict(zip((task.runner for task in stale), run(chapter.series_of, stale), strict=True))
+        names |= {runner: found.series for runner, found in chapters.items() if found}
+        return _written(tasks, chapters, names, run)
+
+
+def _written(
+    tasks: Sequence[Task],
+    chapters: dict[str, Chapter | None],
+    names: dict[str, tuple[SeriesName, ...]],
+    run: Crew,
+) -> list[Chapter]:
+    """The chapters of all runners, each with the names of the series that there are in the others.
+
+    Once more, where a record that its page needed could not be read whole, and a series is gone with it.
+    """
+    while True:
+        every = [name for task in tasks for name in names[task.runner]]
+        wanted = digest(every)
+        stale = [task for task in tasks if not (known := chapters[task.runner]) or known.names != wanted]
+        written = run(partial(chapter.write, names=every), stale)
+        chapters.update(zip((task.runner for task in stale), written, strict=True))
+        found = {task.runner: each for task in tasks if (each := chapters[task.runner])}
+        if all(set(each.series) == set(names[runner]) for runner, each in found.items()):
+            return list(found.values())
+        names = {runner: each.series for runner, each in found.items()}
+
+
+def _whole(chapters: Sequence[Chapter]) -> render.Whole:
+    runners = [each.runner for each in chapters if each.runner]
+    events = [event for runner in runners for event in runner.events]
+    newest = [runner.newest for runner in runners]
+    return render.Whole(
+        runners=runners,
+        newest=max(newest, key=lambda run: (units.utc(run.recorded_at), run.runner)) if newest else None,
+        count=sum(runner.count for runner in runners),
+        events=sorted(events, key=lambda event: (units.utc(event.first.run.recorded_at), event.name), reverse=True),
+        unusable=sorted(cause for each in chapters for cause in each.unusable),
+    )
+
+
+def _write_over_all(
+    whole: render.Whole, of: str, baselines: Mapping[str, Baseline], press: Press, ledger: Ledger
+) -> None:
+    """The pages over all runners, which are made of all chapters.
+
+    That of the baselines takes numbers which change with the baselines alone, and their order, which says which one is
+    held; and scipy, which takes long to load.
+    """
+    pages = press.pages()
+    held = digest([press.edition, list(baselines.items()), [runner.name for runner in whole.runners]])
+    ledger.make("compare.html", press.edition, pages.compare)
+    ledger.make("method.html", press.edition, pages.method)
+    ledger.make("baselines.html", held, lambda: pages.baselines(baselines, whole))
+    ledger.make("devices.html", of, lambda: pages.devices(whole))
+    _write_lengths(whole, press, ledger)
+    ledger.make("regressions.html", of, lambda: pages.regressions(whole))
+    ledger.make("regressions.atom", of, lambda: pages.feed(whole))
+    ledger.make("data/runs.js", of, lambda: payload.runs_payload(whole.runners).decode())
+    ledger.make("index.html", of, lambda: pages.index(whole))
+
+
+def _write_lengths(whole: render.Whole, press: Press, ledger: Ledger) -> None:
+    """The pages over prompt lengths, each of which leads to those of its model on the other runners."""
+    pages, found = press.pages(), [each for runner in whole.runners for each in runner.lengths]
     for each in found:
         siblings = [other for other in found if other.model == each.model and other is not each]
-        yield render.lengths_path(each, ".js"), payload.lengths_payload(each)
-        yield render.lengths_path(each), pages.lengths(each, siblings).encode()
+        of = digest([press.edition, each, siblings])
+        ledger.make(places.lengths_path(each), of, partial(pages.lengths, each, siblings))
 
 
-def _siblings(series: Series, runners: Iterable[Runner]) -> list[Series]:
-    """The other series of the model, those of the same runner first."""
-    found = [line.series for runner in runners for line in runner.lines if line.series.model == series.model]
-    others = [each for each in found if each is not series]
-    return sorted(others, key=lambda each: (each.runner != series.runner, each.runner, each.quantization, each.target))
-
-
-def _assets(folder: Path) -> Iterator[_File]:
+def _assets(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Plotly's script from its Python package, and the hand-written assets."""
     package = distribution("plotly").locate_file("plotly/package_data/plotly.min.js")
-    yield f"assets/{render.plotly_name()}", Path(str(package)).read_bytes()
+    yield f"assets/{places.plotly_name()}", Path(str(package)).read_bytes()
     for path in sorted(folder.iterdir()):
         if path.is_file() and not path.name.startswith(".") and not path.match(PLOTLY_GLOB):
             yield f"assets/{path.name}", path.read_bytes()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Writes a file under another name first; leaves it alone where it has that content already."""
-    if path.is_file() and path.read_bytes() == data:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

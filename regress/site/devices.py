@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
-from regress.site.facts import DECODE, ENERGY, PEAK_MEMORY, PREFILL, ROOFLINE, SHOWN, Fact
-from regress.site.series import Value  # noqa: TC001  # as above
+from regress.site.facts import DECODE, ENERGY, PEAK_MEMORY, PREFILL, ROOFLINE, SHOWN, Value
+from regress.site.name import SeriesName, tokens
 from regress.site.strips import Axis
 from regress.verdict import Outcome  # noqa: TC001  # as above
 
@@ -22,16 +22,10 @@ SORTABLE = {"prefill": PREFILL, "decode": DECODE, "roofline": ROOFLINE, "energy"
 _WORSE = ("regressed", "broken")
 
 
-class Device(Fact, frozen=True):
+class Device(SeriesName, frozen=True):
     """One case on one runner.
 
     Attributes:
-        runner: Nickname of the machine.
-        key: Key of the case.
-        model: The model's name.
-        quantization: The quantization's name.
-        target: The target's name.
-        workload: Prompt and new tokens, such as `p1024+128`.
         name: Name of the device.
         toolchain: Label of the toolchain that the values are of.
         recorded_at: When they were measured.
@@ -40,12 +34,6 @@ class Device(Fact, frozen=True):
         is_newest: Whether the values are of the newest run of the case, which one that got worse is not.
     """
 
-    runner: str
-    key: str
-    model: str
-    quantization: str
-    target: str
-    workload: str
     name: str
     toolchain: str
     recorded_at: datetime
@@ -89,10 +77,6 @@ def device_of(series: Series) -> Device | None:
     return Device(
         runner=series.runner,
         key=series.key,
-        model=series.model,
-        quantization=series.quantization,
-        target=series.target,
-        workload=series.workload,
         name=point.run.environment.device,
         toolchain=point.label,
         recorded_at=point.run.recorded_at,
@@ -120,12 +104,6 @@ def filters(devices: Sequence[Device]) -> list[tuple[str, str, list[str]]]:
 
 def _values(point: Point) -> dict[str, Value]:
     return {metric: value for metric in SHOWN if (value := point.value(metric))}
-
-
-def tokens(workload: str) -> tuple[int, int]:
-    """Tokens of the prompt and new ones of a workload such as `p1024+128`."""
-    prompt, _, new = workload.removeprefix("p").partition("+")
-    return int(prompt), int(new)
 
 
 def _decode(device: Device) -> float:

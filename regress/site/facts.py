@@ -1,6 +1,6 @@
 """What the pages need of a run: its record and report without telemetry, tokens and logs.
 
-    entry ─► facts ─► pages
+    files ─► sketch ─► facts ─► pages
 
 Pages over many runs are made of facts; only the page of one run reads its record.
 """
@@ -8,22 +8,18 @@ Pages over many runs are made of facts; only the page of one run reads its recor
 from __future__ import annotations
 
 import re
+import statistics
+from collections import Counter
 from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from regress.guard import discards
-from regress.recipe import own_flags
 from regress.record import Environment, Stage  # noqa: TC001  # as above
 from regress.verdict import SEVERITY, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from regress.record import CaseResult, Record
-    from regress.site.entry import Entry
-    from regress.verdict import CheckReport, Verdict
 
 PREFILL = "prefill_tokens_per_s"
 DECODE = "decode_tokens_per_s"
@@ -37,6 +33,20 @@ SHOWN = (*RATES, ENERGY, ROOFLINE, PEAK_MEMORY)
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Immutable; an array where it is stored, because a history has millions of values."""
+
+
+class Value(Fact, frozen=True):
+    """A metric of one run: the median of its replicates, the least and the greatest, and how many they are."""
+
+    median: float
+    low: float
+    high: float
+    count: int
+
+
+def value_of(values: Sequence[float]) -> Value:
+    """What at least one replicate's values come to."""
+    return Value(median=statistics.median(values), low=min(values), high=max(values), count=len(values))
 
 
 class Said(Fact, frozen=True):
@@ -74,8 +84,7 @@ class Case(Fact, frozen=True):
 
     Attributes:
         key: Its key, `<model>/<quantization>/<target>/p<prompt tokens>+<new tokens>`.
-        values: Metric to the value of each replicate, in order of measurement; empty, as all that follows but the
-            verdicts is, where the case vanished.
+        values: Metric to its value; empty, as all that follows but the verdicts is, where the case vanished.
         model_digest: SHA-256 of the model.
         artifact: Digest of what was built; empty where nothing was.
         flags: Build flags that are not the defaults.
@@ -85,7 +94,7 @@ class Case(Fact, frozen=True):
     """
 
     key: str
-    values: dict[str, tuple[float, ...]] = {}
+    values: dict[str, Value] = {}
     model_digest: str = ""
     artifact: str = ""
     flags: dict[str, str] = {}
@@ -116,7 +125,6 @@ class Run(Fact, frozen=True):
         packages: Name and version of every package of the toolchain.
         environment: The machine.
         harness: SHA-256 of the worker that measured.
-        cases: What was measured, in the baseline's order; cases that vanished come last.
         outcome: The gravest verdict; `None` where it was not judged.
         baseline: Name of the baseline file it was judged by.
         reference: Name of the toolchain it was compared with.
@@ -131,43 +139,30 @@ class Run(Fact, frozen=True):
     packages: tuple[tuple[str, str], ...]
     environment: Environment
     harness: str
-    cases: tuple[Case, ...]
     outcome: Outcome | None = None
     baseline: str | None = None
     reference: str | None = None
     reference_run: str | None = None
 
-    def case(self, key: str) -> Case | None:
-        """That case; `None` where the run does not have it."""
-        return next((case for case in self.cases if case.key == key), None)
+
+class Facts(Fact, frozen=True):
+    """A run and what was measured in it.
+
+    Attributes:
+        run: The run.
+        cases: Its cases in the baseline's order; those that vanished come last.
+    """
+
+    run: Run
+    cases: tuple[Case, ...]
 
 
-def facts(entry: Entry) -> Run:
-    """The facts of one run."""
-    record, report = entry.record, entry.report
-    toolchain = record.toolchain
-    return Run(
-        id=record.id,
-        runner=record.runner,
-        recorded_at=record.recorded_at,
-        toolchain=toolchain.name,
-        fingerprint=toolchain.fingerprint,
-        packages=tuple((package.name, package.version) for package in toolchain.packages),
-        environment=record.environment,
-        harness=record.harness,
-        cases=tuple(_cases(record, report)),
-        outcome=report.outcome if report else None,
-        baseline=report.baseline if report else None,
-        reference=report.reference_toolchain if report else None,
-        reference_run=report.reference_record if report else None,
-    )
-
-
-def in_order(runs: Iterable[Run]) -> list[Run]:
+def in_order(found: Iterable[Facts]) -> list[Facts]:
     """The runs, oldest first; one that another was judged by, measured in turn with it, never behind that one."""
-    found = list(runs)
-    moments, judging = _moments(found), {run.reference_run for run in found}
-    return sorted(found, key=lambda run: (moments[run.id], run.id not in judging, run.runner, run.id))
+    of_run = {each.run.id: each for each in found}
+    runs = [each.run for each in of_run.values()]
+    moments, judging = _moments(runs), {run.reference_run for run in runs}
+    return [of_run[run.id] for run in sorted(runs, key=lambda run: (moments[run.id], run.id not in judging, run.id))]
 
 
 def labels(runs: Sequence[Run]) -> dict[tuple[str, str], str]:
@@ -181,9 +176,9 @@ def labels(runs: Sequence[Run]) -> dict[tuple[str, str], str]:
         identity = (run.toolchain, run.fingerprint)
         first[identity] = min(moments[run.id], first.get(identity, moments[run.id]))
     identities = sorted(first, key=lambda each: (first[each], _numbered(each[0]), each[1]))
-    names = [name for name, _ in identities]
+    names = Counter(name for name, _ in identities)
     return {
-        (name, fingerprint): name if names.count(name) == 1 else f"{name} ({fingerprint[:8]})"
+        (name, fingerprint): name if names[name] == 1 else f"{name} ({fingerprint[:8]})"
         for name, fingerprint in identities
     }
 
@@ -201,44 +196,3 @@ def _numbered(name: str) -> list[tuple[int, int, str]]:
     """A name as people sort it: `0.9` before `0.26`."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name)
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
-
-
-def _cases(record: Record, report: CheckReport | None) -> Iterable[Case]:
-    said: dict[str, list[Said]] = {}
-    for verdict in report.verdicts if report else ():
-        said.setdefault(verdict.case, []).append(_said(verdict))
-    for result in record.cases:
-        yield _case(result, tuple(said.pop(result.key, ())))
-    for key, verdicts in said.items():
-        yield Case(key=key, said=tuple(verdicts))
-
-
-def _said(verdict: Verdict) -> Said:
-    return Said(
-        outcome=verdict.outcome,
-        reason=verdict.reason,
-        text=verdict.text,
-        metric=verdict.metric,
-        loss=verdict.loss,
-        tolerance=verdict.tolerance,
-        visible_loss=verdict.decision.visible_loss if verdict.decision else None,
-    )
-
-
-def _case(result: CaseResult, said: tuple[Said, ...]) -> Case:
-    built, failure = result.artifact, result.failure
-    case = Case(
-        key=result.key,
-        values={metric: tuple(values) for metric in SHOWN if (values := result.values(metric))},
-        fault=Fault(stage=failure.stage, how=failure.how, cause=failure.cause) if failure else None,
-        discarded=discards(result),
-        said=said,
-    )
-    if built is None:
-        return case
-    return msgspec.structs.replace(
-        case,
-        model_digest=built.model.digest,
-        artifact=built.digest,
-        flags=own_flags(built.flags),
-    )

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
-from regress.site.devices import tokens
-from regress.site.facts import RATES, Fact
-from regress.site.series import Value  # noqa: TC001  # as above
+from regress.site.facts import RATES, Fact, Value
+from regress.site.name import SeriesName, tokens
 from regress.verdict import Outcome  # noqa: TC001  # as above
 
 if TYPE_CHECKING:
@@ -21,19 +20,15 @@ CHOSEN_CURVES = 4
 """Toolchains that are shown before a visitor chooses others, the newest ones."""
 
 
-class Length(Fact, frozen=True):
+class Length(SeriesName, frozen=True):
     """One length of the prompt, which is a series.
 
     Attributes:
-        runner: Nickname of the machine.
-        key: Key of the case.
         prompt_tokens: Tokens of the prompt.
         new_tokens: Tokens generated after it.
         outcome: Broken where its newest run is, else what was said of it last; `None` where it was never judged.
     """
 
-    runner: str
-    key: str
     prompt_tokens: int
     new_tokens: int
     outcome: Outcome | None

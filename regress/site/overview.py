@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
-from regress.site.devices import device_of
-from regress.site.facts import RATES, labels
-from regress.site.lengths import lengths_of
-from regress.site.regressions import events
-from regress.site.series import series_of
+from regress.site.devices import Device, device_of
+from regress.site.facts import RATES, Fact, Run, Said, Value, labels
+from regress.site.lengths import Lengths, lengths_of
+from regress.site.name import SeriesName
+from regress.site.regressions import Event, events
+from regress.site.series import Point, all_series
+from regress.verdict import Outcome  # noqa: TC001  # as above
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from regress.baseline import Baseline
-    from regress.site.devices import Device
-    from regress.site.facts import Run, Said
-    from regress.site.lengths import Lengths
-    from regress.site.regressions import Event
-    from regress.site.series import Point, Series, Value
+    from regress.site.facts import Facts
+    from regress.site.series import Series
 
 _MAIN_PACKAGES = ("mlc-llm", "mlc-ai", "apache-tvm", "tvm", "apache-tvm-ffi")
 """Packages that a bump names first, by the start of their names: nightlies carry suffixes such as `-cu128`."""
 SPARK_POINTS = 60
 """Runs that a sparkline shows, at most."""
+NEWEST_RUNS = 20
+"""Runs of a runner that have a page because they are its newest: further back those that are cited have one."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Glance:
+class Glance(Fact, frozen=True):
     """One metric of a case at a glance.
 
     Attributes:
@@ -45,16 +46,23 @@ class Glance:
     history: tuple[float, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One case of a runner: its series, and its rates at a glance."""
+class Line(SeriesName, frozen=True):
+    """One case of a runner at a glance.
 
-    series: Series
+    Attributes:
+        newest: The newest run of the case with the usual flags, else of any.
+        judged: The newest run with the usual flags that something was said of; `None` where there is none.
+        outcome: Broken where its newest run is, else what was said of it last; `None` where it was never judged.
+        glances: Its rates.
+    """
+
+    newest: Point
+    judged: Point | None
+    outcome: Outcome | None
     glances: tuple[Glance, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
+class Change(Fact, frozen=True):
     """A package that the newest toolchain has in another version; `None` where one of the two has it not."""
 
     name: str
@@ -62,8 +70,7 @@ class Change:
     after: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bump:
+class Bump(Fact, frozen=True):
     """From one toolchain to the next: what is in it, and what came of it.
 
     Attributes:
@@ -83,13 +90,21 @@ class Bump:
     improved: tuple[tuple[str, Said], ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Runner:
-    """One runner.
+class Choice(Fact, frozen=True):
+    """A run that has a page, and so can be compared."""
+
+    id: str
+    label: str
+    recorded_at: datetime
+
+
+class Runner(Fact, frozen=True):
+    """One runner, as far as the pages over all runners show it.
 
     Attributes:
         name: Its nickname.
-        runs: Its runs, oldest first.
+        newest: Its newest run.
+        count: How many runs it has.
         good: The newest run that was judged and in order; `None` where there is none.
         judged: The newest run that was judged; `None` where none was.
         lines: Its cases: those of the newest run first.
@@ -97,12 +112,12 @@ class Runner:
         devices: What it last measured of each case.
         bump: What changed since the last bump; `None` where there was only one toolchain.
         events: What got worse, the newest first.
-        labels: Name and fingerprint of each of its toolchains to its label.
+        choices: Its runs that have a page, the newest first.
     """
 
     name: str
-    runs: tuple[Run, ...]
-    labels: Mapping[tuple[str, str], str]
+    newest: Run
+    count: int
     good: Run | None
     judged: Run | None
     lines: tuple[Line, ...]
@@ -110,11 +125,7 @@ class Runner:
     devices: tuple[Device, ...]
     bump: Bump | None
     events: tuple[Event, ...]
-
-    @property
-    def newest(self) -> Run:
-        """Its newest run."""
-        return self.runs[-1]
+    choices: tuple[Choice, ...]
 
     @property
     def open_events(self) -> tuple[Event, ...]:
@@ -122,30 +133,81 @@ class Runner:
         return tuple(event for event in self.events if event.state == "open")
 
 
-def runner_of(runs: Sequence[Run], baseline: Baseline | None) -> Runner:
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """All that is shown of one runner.
+
+    Attributes:
+        runner: Its part of the pages over all runners.
+        series: Its series, those of its newest run first.
+    """
+
+    runner: Runner
+    series: tuple[Series, ...]
+
+    @property
+    def paged(self) -> frozenset[str]:
+        """Ids of the runs that have a page."""
+        return frozenset(choice.id for choice in self.runner.choices)
+
+
+def view_of(found: Sequence[Facts], baseline: Baseline | None) -> View:
     """All of one runner.
 
     Args:
-        runs: Its runs, oldest first; at least one.
+        found: Its runs, oldest first; at least one.
         baseline: Its baseline; `None` where it has none.
     """
-    name, known = runs[0].runner, labels(runs)
-    series = [series_of(runs, key, known, baseline) for key in _keys(runs)]
-    found = tuple(events(series, {name: baseline} if baseline else {}))
-    lines = tuple(Line(series=each, glances=tuple(_glance(each, metric) for metric in RATES)) for each in series)
+    runs = [each.run for each in found]
+    known = labels(runs)
+    series = all_series(found, known, baseline)
+    happened = tuple(event for each in series for event in events(each, baseline))
+    lines = tuple(_line(each) for each in series)
     usual = {point.run.id for each in series for point in each.points if point.usual}
     judged = [run for run in runs if run.outcome and run.id in usual]
-    return Runner(
-        name=name,
-        runs=tuple(runs),
-        labels=known,
-        good=next((run for run in reversed(judged) if run.outcome in ("pass", "improved")), None),
-        judged=judged[-1] if judged else None,
-        lines=lines,
-        lengths=tuple(lengths_of(series)),
-        devices=tuple(device for each in series if (device := device_of(each))),
-        bump=_bump(runs, known, lines, found),
-        events=found,
+    good = next((run for run in reversed(judged) if run.outcome in ("pass", "improved")), None)
+    bump = _bump(runs, known, lines, happened)
+    cited = {run.id for run in _cited(series, lines, happened)}
+    cited |= {run.id for run in (good, *judged[-1:], *(bump.runs if bump else ()), *runs[-NEWEST_RUNS:]) if run}
+    cited |= {run.reference_run for run in runs if run.id in cited and run.reference_run}
+    return View(
+        runner=Runner(
+            name=runs[0].runner,
+            newest=runs[-1],
+            count=len(runs),
+            good=good,
+            judged=judged[-1] if judged else None,
+            lines=lines,
+            lengths=tuple(lengths_of(series)),
+            devices=tuple(device for each in series if (device := device_of(each))),
+            bump=bump,
+            events=tuple(sorted(happened, key=lambda event: (event.first.run.recorded_at, event.case), reverse=True)),
+            choices=tuple(
+                Choice(id=run.id, label=known[run.toolchain, run.fingerprint], recorded_at=run.recorded_at)
+                for run in reversed(runs)
+                if run.id in cited
+            ),
+        ),
+        series=series,
+    )
+
+
+def _cited(series: Sequence[Series], lines: Sequence[Line], happened: Sequence[Event]) -> Iterator[Run]:
+    """The runs that pages name, whatever their age."""
+    yield from (step.point.run for each in series for step in each.steps)
+    yield from (point.run for line in lines for point in (line.newest, line.judged) if point)
+    for event in happened:
+        yield from (point.run for point in (event.first, event.last, event.before, event.fixed) if point)
+
+
+def _line(series: Series) -> Line:
+    return Line(
+        runner=series.runner,
+        key=series.key,
+        newest=series.newest,
+        judged=series.judged,
+        outcome=series.outcome,
+        glances=tuple(_glance(series, metric) for metric in RATES),
     )
 
 
@@ -153,10 +215,6 @@ def _rank(name: str) -> int:
     """Place of the nearest name in `_MAIN_PACKAGES` that the package's name starts with; -1 where there is none."""
     ranks = [rank for rank, main in enumerate(_MAIN_PACKAGES) if name == main or name.startswith(f"{main}-")]
     return max(ranks, default=-1)
-
-
-def _keys(runs: Sequence[Run]) -> list[str]:
-    return list(dict.fromkeys(case.key for run in reversed(runs) for case in run.cases))
 
 
 def _glance(series: Series, metric: str) -> Glance:
@@ -199,10 +257,10 @@ def _bump(
         packages=tuple(_changes(dict(old.packages), dict(new.packages))),
         events=tuple(event for event in found if event.first.label == known[after]),
         improved=tuple(
-            (line.series.key, said)
+            (line.key, said)
             for line in lines
-            if line.series.judged and line.series.judged.label == known[after]
-            for said in line.series.judged.case.said
+            if line.judged and line.judged.label == known[after]
+            for said in line.judged.case.said
             if said.outcome == "improved"
         ),
     )

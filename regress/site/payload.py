@@ -13,28 +13,49 @@ import msgspec
 from regress.metric import METRICS
 from regress.site import units
 from regress.site.facts import RATES, SHOWN
+from regress.site.thinning import drawn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from regress.record import Record
     from regress.site.lengths import Lengths
     from regress.site.overview import Runner
     from regress.site.series import Point, Series
 
-MOST_POINTS = 2000
-"""Runs that a page draws at once, the newest ones; its CSV file has all."""
 MOST_CHOICES = 500
 """Runs of a runner that can be chosen to be compared: the newest ones."""
 _DIGITS, _DIGEST = 6, 12
 """Significant digits of a number, and characters of a SHA-256."""
-_MOST_DEGREES = 100
-"""Of freedom: with more of them the quantile is taken as with that many, 1.984; it is 1.960 or more."""
+# fmt: off
+_T95 = (
+    12.7062, 4.30265, 3.18245, 2.77645, 2.57058, 2.44691, 2.36462, 2.306, 2.26216, 2.22814, 2.20099, 2.17881,
+    2.16037, 2.14479, 2.13145, 2.11991, 2.10982, 2.10092, 2.09302, 2.08596, 2.07961, 2.07387, 2.06866, 2.0639,
+    2.05954, 2.05553, 2.05183, 2.04841, 2.04523, 2.04227, 2.03951, 2.03693, 2.03452, 2.03224, 2.03011, 2.02809,
+    2.02619, 2.02439, 2.02269, 2.02108, 2.01954, 2.01808, 2.01669, 2.01537, 2.0141, 2.0129, 2.01174, 2.01063,
+    2.00958, 2.00856, 2.00758, 2.00665, 2.00575, 2.00488, 2.00404, 2.00324, 2.00247, 2.00172, 2.001, 2.0003,
+    1.99962, 1.99897, 1.99834, 1.99773, 1.99714, 1.99656, 1.99601, 1.99547, 1.99495, 1.99444, 1.99394, 1.99346,
+    1.993, 1.99254, 1.9921, 1.99167, 1.99125, 1.99085, 1.99045, 1.99006, 1.98969, 1.98932, 1.98896, 1.98861,
+    1.98827, 1.98793, 1.98761, 1.98729, 1.98698, 1.98667, 1.98638, 1.98609, 1.9858, 1.98552, 1.98525, 1.98498,
+    1.98472, 1.98447, 1.98422, 1.98397,
+)
+# fmt: on
+"""Quantiles .975 of Student's t with 1, 2, 3 ... degrees of freedom; with more the last is taken: it is 1.960 or more.
+
+Numbers, because scipy takes longer to load than the site to build again.
+"""
 
 
-def payload(series: Series) -> bytes:
-    """The script with a series' newest runs."""
-    return _script("regressData", _object(series, series.points[-MOST_POINTS:]))
+def payload(series: Series, paged: Container[str]) -> bytes:
+    """The script with the runs that the chart of a series draws.
+
+    Args:
+        series: The series.
+        paged: Ids of the runs that have a page.
+    """
+    points = drawn(series)
+    pages = [number for number, point in enumerate(points) if point.run.id in paged]
+    return _script("regressData", {**_object(series, points), "pages": pages})
 
 
 def run_payload(record: Record) -> bytes:
@@ -80,18 +101,16 @@ def run_payload(record: Record) -> bytes:
 
 def runs_payload(runners: Sequence[Runner]) -> bytes:
     """The script with the newest runs of every runner, newest first, and the quantiles that intervals are made with."""
-    from scipy.special import stdtrit  # noqa: PLC0415  # only a site needs it
-
     return _script(
         "regressRuns",
         {
-            "t95": [_rounded(float(stdtrit(degrees, 0.975))) for degrees in range(1, _MOST_DEGREES + 1)],
+            "t95": _T95,
             "runners": [
                 {
                     "name": runner.name,
                     "runs": [
-                        [run.id, runner.labels[run.toolchain, run.fingerprint], units.when(run.recorded_at)]
-                        for run in runner.runs[: -MOST_CHOICES - 1 : -1]
+                        [choice.id, choice.label, units.when(choice.recorded_at)]
+                        for choice in runner.choices[:MOST_CHOICES]
                     ],
                 }
                 for runner in runners
@@ -140,16 +159,16 @@ def _script(function: str, data: dict[str, Any]) -> bytes:
 
 
 def _object(series: Series, points: Sequence[Point]) -> dict[str, Any]:
-    labels = list(dict.fromkeys(point.label for point in points))
-    places = {id(point): number for number, point in enumerate(points)}
+    labels = {label: number for number, label in enumerate(dict.fromkeys(point.label for point in points))}
+    places = {point.run.id: number for number, point in enumerate(points)}
     return {
         "runner": series.runner,
         "case": series.key,
-        "labels": labels,
+        "labels": list(labels),
         "traces": list(series.traces),
         "runs": [point.run.id for point in points],
         "times": [int(point.run.recorded_at.timestamp()) for point in points],
-        "label": [labels.index(point.label) for point in points],
+        "label": [labels[point.label] for point in points],
         "segment": [point.segment for point in points],
         "usual": [int(point.usual) for point in points],
         "broken": [[number, _fault(point)] for number, point in enumerate(points) if point.case.fault],
@@ -161,9 +180,9 @@ def _object(series: Series, points: Sequence[Point]) -> dict[str, Any]:
             for metric, band in series.bands.items()
         },
         "steps": [
-            [places[id(step.point)], step.metric, _rounded(step.loss)]
+            [places[step.point.run.id], step.metric, _rounded(step.loss)]
             for step in series.steps
-            if id(step.point) in places
+            if step.point.run.id in places
         ],
     }
 

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, time, timezone
 from typing import TYPE_CHECKING, Literal
 
+from msgspec.structs import replace
+
+from regress.site.facts import Fact
+from regress.site.series import Point  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.site.units import utc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from regress.baseline import Baseline, StoredReference
     from regress.site.facts import Case
-    from regress.site.series import Point, Series
+    from regress.site.series import Series
 
 Kind = Literal["regressed", "broken", "missing"]
 State = Literal["open", "fixed", "accepted"]
 _BAD: tuple[Kind, ...] = ("regressed", "broken", "missing")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Event:
+class Event(Fact, frozen=True):
     """One case, or one metric of it, that got worse.
 
     Attributes:
@@ -72,10 +75,11 @@ class Event:
         return f"urn:sha256:{hashlib.sha256(identity.encode()).hexdigest()}"
 
 
-def events(series: Iterable[Series], baselines: Mapping[str, Baseline]) -> list[Event]:
-    """All events of those series, those that began last first."""
-    found = [event for each in series for event in _events(each, baselines.get(each.runner))]
-    return sorted(found, key=lambda event: (event.first.run.recorded_at, event.runner, event.case), reverse=True)
+def events(series: Series, baseline: Baseline | None) -> Iterator[Event]:
+    """What happened in a series, as the runner's baseline sees it."""
+    points = [point for point in series.points if point.usual]
+    for metric in dict.fromkeys(metric for point in points for metric in _judged(point.case)):
+        yield from (_accepted(event, baseline) for event in _of_metric(series, points, metric))
 
 
 @dataclass(frozen=True)
@@ -85,12 +89,6 @@ class _Finding:
     kind: Kind
     text: str
     loss: float | None
-
-
-def _events(series: Series, baseline: Baseline | None) -> Iterable[Event]:
-    points = [point for point in series.points if point.usual]
-    for metric in dict.fromkeys(metric for point in points for metric in _judged(point.case)):
-        yield from (_accepted(event, baseline) for event in _of_metric(series, points, metric))
 
 
 def _judged(case: Case) -> list[str | None]:

@@ -1,26 +1,27 @@
-"""From page objects to text: the one place that knows Jinja, and where on the site everything is."""
+"""From page objects to text: the one place that knows Jinja."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from dataclasses import dataclass
-from importlib.metadata import distribution
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
-from regress.site import svg, units
+from regress.site import places, svg, units
 from regress.site.badge import badge_of
 from regress.site.baselines import baseline_pages
 from regress.site.curves import curves
 from regress.site.devices import SORTABLE, comparisons, filters
-from regress.site.payload import MOST_POINTS
-from regress.site.regressions import Event
 from regress.site.run import run_page
+from regress.site.thinning import drawn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
     from pathlib import Path
 
     from markupsafe import Markup
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     from regress.baseline import Baseline
     from regress.record import Record
     from regress.site.entry import Entry
-    from regress.site.facts import Run
+    from regress.site.facts import Run, Value
     from regress.site.lengths import Lengths
+    from regress.site.name import SeriesName
     from regress.site.overview import Runner
-    from regress.site.series import Series, Value
+    from regress.site.regressions import Event
+    from regress.site.series import Series
     from regress.verdict import Outcome
 
 OUTCOMES: dict[Outcome, tuple[str, str]] = {
@@ -43,43 +46,12 @@ OUTCOMES: dict[Outcome, tuple[str, str]] = {
     "missing": ("∅", "cannot be compared; the sentence beside it says why"),
 }
 """Outcome to the sign that carries it without colour, and what it means."""
-MOST_ROWS = 100
+MOST_ROWS = 50
 """Runs in the table of a series; a CSV file has all of them."""
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """Characters that XML cannot hold, escaped or not: a compiler that writes in colours gives such."""
 _UP = "../../"
 """From the pages of runs and series to the site's root."""
-
-
-def data_path(record: Record) -> str:
-    """Where the site keeps a record's JSON, relative to its root."""
-    return f"data/{record.runner}/{record.id}.json"
-
-
-def run_path(run: Run | Record, suffix: str = ".html") -> str:
-    """Where the page of a run is, relative to the site's root."""
-    return f"runs/{run.runner}/{run.id}{suffix}"
-
-
-def series_path(series: Series | Event, suffix: str = ".html") -> str:
-    """Where the page of a series is, relative to the site's root; `~` stands for the slashes of its key."""
-    key = series.case if isinstance(series, Event) else series.key
-    return f"series/{series.runner}/{key.replace('/', '~')}{suffix}"
-
-
-def badge_path(series: Series) -> str:
-    """Where the badge of a series is, relative to the site's root."""
-    return f"badges/{series.runner}/{series.key.replace('/', '~')}.svg"
-
-
-def lengths_path(lengths: Lengths, suffix: str = ".html") -> str:
-    """Where the page of a model over prompt lengths is, relative to the site's root."""
-    return f"lengths/{lengths.runner}/{lengths.name.replace('/', '~')}{suffix}"
-
-
-def plotly_name() -> str:
-    """Name of Plotly's script among the assets."""
-    return f"plotly-{distribution('plotly').version}.min.js"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,12 +63,14 @@ class Whole:
         newest: The newest run; `None` for an empty history.
         count: How many runs there are.
         events: What got worse on any of them, the newest first.
+        unusable: What is wrong with each file of the history that the site is built without.
     """
 
     runners: Sequence[Runner]
     newest: Run | None
     count: int
     events: Sequence[Event]
+    unusable: Sequence[str] = ()
 
 
 class Pages:
@@ -105,11 +79,13 @@ class Pages:
     Args:
         templates: Folder of the Jinja templates.
         title: Title of the site.
+        compiled: Folder that the compiled templates are kept in; not kept where `None`.
     """
 
-    def __init__(self, templates: Path, title: str) -> None:
+    def __init__(self, templates: Path, title: str, compiled: Path | None = None) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(templates),
+            bytecode_cache=_bytecode(compiled) if compiled else None,
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -127,6 +103,7 @@ class Pages:
             runners=whole.runners,
             newest=whole.newest,
             count=whole.count,
+            unusable=whole.unusable,
             filters=_filters(whole.runners),
         )
 
@@ -164,19 +141,22 @@ class Pages:
         """`method.html`."""
         return self._render("method.html", here="method")
 
-    def run(self, entry: Entry, known: Mapping[str, Run]) -> str:
+    def run(self, entry: Entry, *, linked: bool) -> str:
         """The page of a run.
 
         Args:
             entry: The run.
-            known: All runs by their ids, for the one that it was compared with.
+            linked: Whether the run that it was compared with has a page.
         """
-        reference = known.get(entry.report.reference_record or "") if entry.report else None
-        url = _run_url(reference) if reference else None
-        return self._render("run.html", root=_UP, run=run_page(entry), reference=url)
+        return self._render("run.html", root=_UP, run=run_page(entry), linked=linked)
 
     def series(
-        self, series: Series, events: Sequence[Event], siblings: Sequence[Series], lengths: Lengths | None = None
+        self,
+        series: Series,
+        events: Sequence[Event],
+        siblings: Sequence[SeriesName],
+        paged: Container[str],
+        lengths: Lengths | None = None,
     ) -> str:
         """The page of a series.
 
@@ -184,9 +164,10 @@ class Pages:
             series: The series.
             events: What got worse in it.
             siblings: Series of the same model.
+            paged: Ids of the runs that have a page.
             lengths: The same model over prompt lengths; `None` where there is one length alone.
         """
-        name = quote(series_path(series, "").rpartition("/")[2])
+        name = quote(places.series_path(series, "").rpartition("/")[2])
         return self._render(
             "series.html",
             root=_UP,
@@ -195,11 +176,12 @@ class Pages:
             siblings=siblings,
             lengths=lengths,
             shown=series.points[::-1][:MOST_ROWS],
-            drawn=MOST_POINTS,
-            plotly=plotly_name(),
+            drawn=len(drawn(series)),
+            paged=paged,
+            plotly=places.plotly_name(),
             data=f"{name}.js",
             csv=f"{name}.csv",
-            badge_url=quote(badge_path(series)),
+            badge_url=quote(places.badge_path(series)),
         )
 
     def lengths(self, lengths: Lengths, siblings: Sequence[Lengths]) -> str:
@@ -209,7 +191,7 @@ class Pages:
             lengths: The model on a runner.
             siblings: The same model elsewhere, or built otherwise.
         """
-        return self._render("lengths.html", root=_UP, lengths=lengths, siblings=siblings, plotly=plotly_name())
+        return self._render("lengths.html", root=_UP, lengths=lengths, siblings=siblings, plotly=places.plotly_name())
 
     def badge(self, series: Series) -> str:
         """The badge of a series: its rates, in the colour of its verdict."""
@@ -219,24 +201,32 @@ class Pages:
         return self._environment.get_template(template).render(root=root, here=here, **values)
 
 
+def _bytecode(folder: Path) -> FileSystemBytecodeCache | None:
+    """What keeps compiled templates in a folder; `None` where that cannot be written."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return FileSystemBytecodeCache(str(folder)) if os.access(folder, os.W_OK) else None
+
+
+@cache
+def pages(templates: Path, title: str, compiled: Path) -> Pages:
+    """The texts of all pages; a process reads their templates once."""
+    return Pages(templates, title, compiled)
+
+
 def _filters(runners: Sequence[Runner]) -> list[tuple[str, str, list[str]]]:
     """Name, label and values of what cases can be chosen by."""
     lines = [line for runner in runners for line in runner.lines]
-    outcomes = {line.series.outcome or "not judged" for line in lines}
     return [
         ("runner", "Runner", [runner.name for runner in runners]),
-        ("model", "Model", _sorted(line.series.model for line in lines)),
-        ("quantization", "Quantization", _sorted(line.series.quantization for line in lines)),
-        ("outcome", "Verdict", _sorted(outcomes)),
+        ("model", "Model", sorted({line.model for line in lines})),
+        ("quantization", "Quantization", sorted({line.quantization for line in lines})),
+        ("outcome", "Verdict", sorted({line.outcome or "not judged" for line in lines})),
     ]
 
 
-def _sorted(values: Iterable[str]) -> list[str]:
-    return sorted(set(values))
-
-
 def _run_url(run: Run | Record) -> str:
-    return quote(run_path(run))
+    return quote(places.run_path(run))
 
 
 def _run_name(run: Run) -> str:
@@ -262,22 +252,23 @@ _FILTERS = {
     "cell": units.cell,
     "change": units.change,
     "clock": units.clock,
-    "data_url": lambda record: quote(data_path(record)),
+    "curves": curves,
+    "data_url": lambda record: quote(places.data_path(record)),
     "day": units.day,
     "devices_url": _devices_url,
     "duration": units.duration,
     "iso": units.iso,
-    "lengths_url": lambda lengths, suffix=".html": quote(lengths_path(lengths, suffix)),
-    "curves": curves,
+    "lengths_url": lambda lengths, suffix=".html": quote(places.lengths_path(lengths, suffix)),
     "metric_label": units.metric_label,
     "percent": units.percent,
     "plot": _plot,
     "quantity": units.quantity,
     "rate": units.rate,
     "ratio": units.ratio,
+    "reference_url": lambda report: quote(f"runs/{report.runner}/{report.reference_record}.html"),
     "run_name": _run_name,
     "run_url": _run_url,
-    "series_url": lambda series: quote(series_path(series)),
+    "series_url": lambda series: quote(places.series_path(series)),
     "size": units.size,
     "slot": svg.slot,
     "spark": _spark,

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import shlex
+import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from regress.guard import discards
 from regress.metric import METRICS
 from regress.recipe import own_flags
-from regress.verdict import spread
+from regress.site import units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from regress.metric import Metric
     from regress.record import CaseResult, Record
     from regress.replicate import Replicate
     from regress.site.entry import Entry
-    from regress.verdict import CheckReport, Spread, Verdict
+    from regress.telemetry import Telemetry
+    from regress.verdict import CheckReport, Verdict
 
 _OF_THE_ARTIFACT = ("model_lib_bytes", "param_bytes", "bits_per_param", "build_duration_s")
 """Metrics that no replicate has: the page shows them with the build."""
@@ -26,11 +27,27 @@ _OF_THE_ARTIFACT = ("model_lib_bytes", "param_bytes", "bits_per_param", "build_d
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One metric of a case's replicates: a value for each, `None` where it was not measured."""
+    """One metric of a case's replicates, or one counter of their device, as the table writes it.
 
-    metric: Metric
-    values: tuple[float | None, ...]
-    spread: Spread
+    Attributes:
+        label: What it is.
+        unit: The unit that stands in its head alone; empty where it stands in the cells.
+        median: The median of a metric; empty for a counter.
+        cells: A text for each replicate, empty where it was not measured.
+    """
+
+    label: str
+    unit: str = ""
+    median: str = ""
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One replicate, and its cells in the order of the columns."""
+
+    replicate: Replicate
+    cells: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +58,8 @@ class RunCase:
         key: Its key.
         result: What was measured; `None` where a verdict says that the case vanished.
         verdicts: What was said of it.
-        columns: The metrics of its replicates.
+        columns: The metrics of its replicates, then the counters of their devices.
+        rows: The fresh processes that measured it.
         flags: Build flags that are not the defaults.
         discarded: How many replicates were not kept, and why; empty where all were.
         build_of: Place of the first case of the run that has the same artifact; its own where it is the first.
@@ -51,18 +69,10 @@ class RunCase:
     result: CaseResult | None
     verdicts: tuple[Verdict, ...]
     columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
     flags: Mapping[str, str]
     discarded: str
     build_of: int
-
-    @property
-    def replicates(self) -> Sequence[Replicate]:
-        """The fresh processes that measured it."""
-        return self.result.replicates if self.result else ()
-
-    def reads(self, counter: str) -> bool:
-        """Whether any replicate's telemetry has that counter."""
-        return any(getattr(replicate.telemetry, counter, None) is not None for replicate in self.replicates)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,29 +112,57 @@ def _cases(entry: Entry, keys: Sequence[str]) -> Iterator[RunCase]:
 def _case(entry: Entry, key: str, build_of: int) -> RunCase:
     result = entry.record.case(key)
     built = result.artifact if result else None
+    replicates = result.replicates if result else ()
+    columns = (*_metrics(replicates), *_counters(replicates))
     return RunCase(
         key=key,
         result=result,
         verdicts=entry.verdicts(key),
-        columns=_columns(result.replicates) if result else (),
+        columns=columns,
+        rows=tuple(
+            Row(replicate=replicate, cells=tuple(column.cells[number] for column in columns))
+            for number, replicate in enumerate(replicates)
+        ),
         flags=own_flags(built.flags) if built else {},
         discarded=discards(result) if result else "",
         build_of=build_of,
     )
 
 
-def _columns(replicates: Sequence[Replicate]) -> tuple[Column, ...]:
+def _metrics(replicates: Sequence[Replicate]) -> Iterator[Column]:
     measured = {name for replicate in replicates for name in replicate.samples}
-    return tuple(
-        _column(metric, replicates)
-        for name, metric in METRICS.items()
-        if name in measured and name not in _OF_THE_ARTIFACT
-    )
+    for name, metric in METRICS.items():
+        if name in measured and name not in _OF_THE_ARTIFACT:
+            values = [replicate.value(name) for replicate in replicates]
+            yield Column(
+                label=metric.label,
+                unit=metric.unit if metric.unit == "tokens/s" else "",
+                median=units.cell(statistics.median(value for value in values if value is not None), metric.unit),
+                cells=tuple("" if value is None else units.cell(value, metric.unit) for value in values),
+            )
 
 
-def _column(metric: Metric, replicates: Sequence[Replicate]) -> Column:
-    values = tuple(replicate.value(metric.name) for replicate in replicates)
-    return Column(metric=metric, values=values, spread=spread([value for value in values if value is not None]))
+def _counters(replicates: Sequence[Replicate]) -> Iterator[Column]:
+    for label, written in _COUNTERS.items():
+        cells = tuple(written(replicate.telemetry) if replicate.telemetry else "" for replicate in replicates)
+        if any(cells):
+            yield Column(label=label, cells=cells)
+
+
+def _clock(telemetry: Telemetry) -> str:
+    return "" if telemetry.clock_hz is None else f"{telemetry.clock_hz.median / 1e6:,.0f} MHz"
+
+
+def _power(telemetry: Telemetry) -> str:
+    return "" if telemetry.power_w is None else f"{telemetry.power_w:,.0f} W"
+
+
+def _hottest(telemetry: Telemetry) -> str:
+    return "" if telemetry.temperature_celsius is None else f"{telemetry.temperature_celsius:.0f} °C"
+
+
+_COUNTERS = {"Clock": _clock, "Power": _power, "Hottest": _hottest}
+"""What the device said of itself: head of the column to what writes it."""
 
 
 def _command(record: Record, report: CheckReport | None, cases: Sequence[RunCase]) -> str:

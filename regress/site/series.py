@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regress.recipe import FLAGS, other_flags, own_flags
-from regress.site.facts import RATES
+from regress.record import Environment  # noqa: TC001  # msgspec reads the annotations at run time
+from regress.site.facts import RATES, Case, Fact, Run, Value  # likewise
+from regress.site.name import Keyed
 from regress.trend.drift import ANCHOR_RUNS, steps
 
 if TYPE_CHECKING:
@@ -19,26 +21,14 @@ if TYPE_CHECKING:
 
     from regress.baseline import Baseline
     from regress.baseline import Case as BaselineCase
-    from regress.record import Environment
-    from regress.site.facts import Case, Run
+    from regress.site.facts import Facts
     from regress.verdict import Outcome
 
-
-_DIGEST = 8  # characters of a SHA-256 that tell machines apart
-
-
-@dataclass(frozen=True, kw_only=True)
-class Value:
-    """A metric of one run: the median of its replicates, the least and the greatest, and how many they are."""
-
-    median: float
-    low: float
-    high: float
-    count: int
+_DIGEST = 8
+"""Characters of a SHA-256 that tell machines apart."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Point:
+class Point(Fact, frozen=True):
     """One run of the case.
 
     Attributes:
@@ -57,10 +47,7 @@ class Point:
 
     def value(self, metric: str) -> Value | None:
         """The metric over the replicates; `None` where it was not measured."""
-        values = self.case.values.get(metric)
-        if not values:
-            return None
-        return Value(median=statistics.median(values), low=min(values), high=max(values), count=len(values))
+        return self.case.values.get(metric)
 
     @property
     def outcome(self) -> Outcome | None:
@@ -104,7 +91,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Series:
+class Series(Keyed):
     """One case on one runner.
 
     Attributes:
@@ -165,40 +152,31 @@ class Series:
         built = {**FLAGS, **point.case.flags}
         return {} if point.usual else {name: built[name] for name in other_flags(built, self.flags)}
 
-    @property
-    def model(self) -> str:
-        """The model's name, as all that follows a part of the key."""
-        return self.key.split("/")[0]
 
-    @property
-    def quantization(self) -> str:
-        """The quantization's name."""
-        return self.key.split("/")[1]
-
-    @property
-    def target(self) -> str:
-        """The target's name."""
-        return self.key.split("/")[2]
-
-    @property
-    def workload(self) -> str:
-        """Prompt and new tokens, such as `p1024+128`."""
-        return self.key.split("/")[3]
-
-
-def series_of(
-    runs: Sequence[Run], key: str, labels: Mapping[tuple[str, str], str], baseline: Baseline | None
-) -> Series:
-    """The series of one case.
+def all_series(
+    found: Sequence[Facts], labels: Mapping[tuple[str, str], str], baseline: Baseline | None
+) -> tuple[Series, ...]:
+    """The series of a runner, those of its newest run first.
 
     Args:
-        runs: The runner's runs that have it, oldest first; at least one.
-        key: Key of the case.
+        found: Its runs, oldest first.
         labels: Name and fingerprint of each toolchain to its label.
         baseline: The runner's baseline; `None` where it has none.
     """
-    asked = next((case for case in baseline.cases if case.key == key), None) if baseline else None
-    pairs = [(run, case) for run in runs if (case := run.case(key)) is not None]
+    pairs: dict[str, list[tuple[Run, Case]]] = {}
+    for each in reversed(found):
+        for case in each.cases:
+            pairs.setdefault(case.key, []).append((each.run, case))
+    asked = {case.key: case for case in baseline.cases} if baseline else {}
+    return tuple(_series(own[::-1], labels, baseline, asked.get(key)) for key, own in pairs.items())
+
+
+def _series(
+    pairs: Sequence[tuple[Run, Case]],
+    labels: Mapping[tuple[str, str], str],
+    baseline: Baseline | None,
+    asked: BaselineCase | None,
+) -> Series:
     flags = _usual_flags([case for _, case in pairs], asked)
     segments: dict[_Identity, Segment] = {}
     points: list[Point] = []
@@ -213,8 +191,8 @@ def series_of(
             )
         )
     series = Series(
-        runner=runs[0].runner,
-        key=key,
+        runner=pairs[0][0].runner,
+        key=pairs[0][1].key,
         flags=flags,
         points=tuple(points),
         segments=tuple(segments.values()),

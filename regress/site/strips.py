@@ -10,7 +10,7 @@ from markupsafe import Markup
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from regress.site.series import Value
+    from regress.site.facts import Value
 
 _WIDTH, _HEIGHT, _MARGIN = 170.0, 24.0, 14.0
 _LEAST_DECADES = 1.0

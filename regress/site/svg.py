@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from regress.site import units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from regress.site.series import Band, Point, Series, Value
+    from regress.site.facts import Value
+    from regress.site.series import Band, Point, Series
 
 _SPARK_WIDTH, _SPARK_HEIGHT, _SPARK_MARGIN = 120.0, 28.0, 3.0
 WIDTH, HEIGHT = 760.0, 220.0
@@ -115,11 +116,15 @@ class Frame:
         )
 
     def dot(self, x: float, value: Value, kind: str, title: str) -> Markup:
-        """A dot with its range: from the slowest replicate to the fastest."""
-        return Markup(
-            '<g class="{kind}"><line x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>'
-            '<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/><title>{title}</title></g>'
-        ).format(kind=kind, x=x, y=self.y(value.median), top=self.y(value.high), bottom=self.y(value.low), title=title)
+        """A dot with its range, from the slowest replicate to the fastest.
+
+        Its title alone can hold markup; `Markup.format` would take ten times as long.
+        """
+        return Markup(  # noqa: S704  # as said
+            f'<g class="{kind}"><line x1="{x:.1f}" x2="{x:.1f}" y1="{self.y(value.high):.1f}" '
+            f'y2="{self.y(value.low):.1f}"/><circle cx="{x:.1f}" cy="{self.y(value.median):.1f}" r="3"/>'
+            f"<title>{escape(title)}</title></g>"
+        )
 
 
 def slot(number: int) -> str:

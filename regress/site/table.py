@@ -23,24 +23,22 @@ def table(series: Series) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*_COLUMNS, *_VALUES])
     for point in series.points:
-        run = point.run
-        flags = " ".join(f"{name}={value}" for name, value in sorted(point.case.flags.items()))
-        about = [run.id, units.iso(run.recorded_at), _plain(point.label), flags]
-        about += [run.environment.fingerprint[:8], run.harness[:8]]
-        for values in _lines(point):
-            writer.writerow([*about, *values])
+        writer.writerows(_lines(point))
     return text.getvalue()
 
 
 def _lines(point: Point) -> Iterator[list[object]]:
-    fault = point.case.fault
+    run, fault = point.run, point.case.fault
+    flags = " ".join(f"{name}={value}" for name, value in sorted(point.case.flags.items()))
+    about = [run.id, units.iso(run.recorded_at), _plain(point.label), flags]
+    about += [run.environment.fingerprint[:8], run.harness[:8]]
     if not point.case.values:
-        yield ["", "", "", "", 0, point.outcome or "", "", _plain(f"{fault.how}: {fault.cause}") if fault else ""]
-    for metric in point.case.values:
-        value, said = point.value(metric), point.case.verdict(metric)
-        numbers = [value.median, value.low, value.high, value.count] if value else []
-        loss = "" if said is None or said.loss is None else said.loss
-        yield [metric, *numbers, said.outcome if said else "", loss, ""]
+        failure = _plain(f"{fault.how}: {fault.cause}") if fault else ""
+        yield [*about, "", "", "", "", 0, point.outcome or "", "", failure]
+    for metric, value in point.case.values.items():
+        said = point.case.verdict(metric)
+        verdict = (said.outcome, "" if said.loss is None else said.loss) if said else ("", "")
+        yield [*about, metric, value.median, value.low, value.high, value.count, *verdict, ""]
 
 
 def _plain(text: str) -> str:

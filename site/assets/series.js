@@ -204,7 +204,8 @@ function start() {
   const { draw, made } = present({ form, chart, figure, restore, name, rows, data });
   made.then(() => {
     chart.on("plotly_click", ({ points }) => {
-      location.href = `${chart.dataset.runs}${encodeURIComponent(data.runs[points[0].customdata])}.html`;
+      const index = points[0].customdata;
+      if (data.pages.includes(index)) location.href = `${chart.dataset.runs}${encodeURIComponent(data.runs[index])}.html`;
     });
     chart.on("plotly_relayout", (change) => {
       if (change["xaxis.range[0]"] !== undefined) remember(`${change["xaxis.range[0]"]}..${change["xaxis.range[1]"]}`);

@@ -402,7 +402,10 @@ def interrupted(machine: Machine, first_run: process.Output) -> Iterator[subproc
 def test_an_interrupt_leaves_nothing_half_written(
     machine: Machine, interrupted: subprocess.Popen[bytes], how: signal.Signals
 ) -> None:
-    """Ctrl-C or a cancelled job while it measures: exit 130, no record, nothing half-written, no worker."""
+    """Ctrl-C or a cancelled job while it measures: exit 130, nothing in the history, no worker.
+
+    What was measured is kept in the cache folder.
+    """
     before = set((machine.folder / "history").rglob("*"))
     assert interrupted.stderr is not None
     for line in interrupted.stderr:
@@ -411,7 +414,11 @@ def test_an_interrupt_leaves_nothing_half_written(
     time.sleep(0.5)
     interrupted.send_signal(how)
     assert interrupted.wait(30) == 130
-    assert interrupted.stderr.read().endswith(b"regress: interrupted\n")
+    *_, kept, last = interrupted.stderr.read().decode().splitlines()
+    assert last == "regress: interrupted"
+    path = Path(kept.removeprefix("kept what was measured: "))
+    assert 1 <= len(machine.record(path).cases[0].replicates) < 50
+    shutil.rmtree(path.parents[3])
     assert set((machine.folder / "history").rglob("*")) == before
     # Requests lie in the temporary folder, so its path is in the command line of this test's workers alone.
     assert process.run(["pgrep", "-f", f"bench_vm {machine.folder}"]).stdout == ""

@@ -19,10 +19,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from factories import CASE, make_case, make_record
 from scipy.stats import ttest_ind
+from site_entries import built
 from site_sample import LENGTHS, LLAMA_2, of_length, sample_history, wide_history
 
 from regress.baseline import Baseline, parse_baseline
-from regress.site import Entry, build
+from regress.site import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +85,7 @@ LENGTHS_PAGE = "lengths/server/llama-2-7b~q4f16_1~cuda.html"
 
 
 def sample_baseline() -> Baseline:
-    """This repository's for an H200, as if its references were of the sample's machine, harness and weights."""
+    """This repository's for an H200, as if it were about the sample's builds, with references of theirs."""
     baseline = parse_baseline((ROOT / "baselines" / "h200.toml").read_text(), "h200.toml")
     (run,) = (entry.record for entry in sample_history() if entry.record.toolchain.name == "mlc-2026-10")
     result = run.case(LLAMA_2)
@@ -92,7 +93,7 @@ def sample_baseline() -> Baseline:
     assert result.artifact is not None
     alike = {"harness": run.harness, "model_digest": result.artifact.model.digest}
     cases = [
-        msgspec.structs.replace(case, reference=msgspec.structs.replace(case.reference, **alike))
+        msgspec.structs.replace(case, flags={}, reference=msgspec.structs.replace(case.reference, **alike))
         for case in baseline.cases
         if case.reference
     ]
@@ -104,14 +105,7 @@ BASELINE = sample_baseline()
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(
-        wide_history(),
-        tmp_path_factory.mktemp("site"),
-        title=TITLE,
-        templates=ROOT / "templates",
-        assets=ROOT / "site" / "assets",
-        baselines={"orin": BASELINE},
-    ).parent
+    return built(tmp_path_factory.mktemp("site"), wide_history(), title=TITLE, baselines={"orin": BASELINE}).parent
 
 
 DRAWN = ("index", "series", "lengths", "devices", "compare")
@@ -600,7 +594,7 @@ def test_charts_show_markup_in_names_as_it_stands(browser: Browser, tmp_path: Pa
     name = '<b>tvm</b> &lt; <a href="https://example.org">x</a>'
     record = make_record(make_case(CASE), make_case(CASE.replace("p64", "p128")), toolchain=name)
     entry = Entry(record=record, report=None)
-    index = build([entry], tmp_path, title="", templates=ROOT / "templates", assets=ROOT / "site" / "assets")
+    index = built(tmp_path, [entry])
     page = index.parent / "series" / "bench" / f"{CASE.replace('/', '~')}.html"
     (lengths,) = (index.parent / "lengths" / "bench").glob("*.html")
     tab = browser.new_page()

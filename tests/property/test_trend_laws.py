@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import ruptures
 from hypothesis import given
 from hypothesis import strategies as st
 
 from regress.rule import Parameters
+from regress.trend import drift
 from regress.trend.drift import ANCHOR_RUNS, alarms, anchor_of, cumulative, watch
 
 if TYPE_CHECKING:
@@ -131,3 +133,15 @@ def test_the_bars(kind: str, sd: float) -> None:
 def test_an_unchanged_series_does_not_block(seed: int) -> None:
     """At a tolerance of four standard deviations no run of a dozen series is beyond it."""
     assert not cumulative(series(seed, 0.0125), Parameters(tolerance=0.05)).beyond.any()
+
+
+@given(SEED, st.integers(ANCHOR_RUNS, 120), st.lists(st.tuples(st.floats(0, 1), st.floats(-8, 8)), max_size=4))
+def test_the_parts_are_those_that_pelt_finds(seed: int, runs: int, changes: list[tuple[float, float]]) -> None:
+    """By ruptures, in units of the noise."""
+    values = np.random.default_rng(seed).normal(0, 1, runs)
+    for place, size in changes:
+        values[int(place * runs) :] += size
+    penalty = 3 * math.log(runs)
+    search = ruptures.Pelt(model="l2", min_size=4, jump=1).fit(values[:, None])
+
+    assert drift._best_ends(values, penalty) == search.predict(pen=penalty)[:-1]

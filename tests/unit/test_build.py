@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import msgspec
 import pytest
 from factories import make_environment, make_toolchain, sha
 
+from regress import supervisor
 from regress.artifact import Model
-from regress.build import Order
+from regress.build import BUILDER_MODULES, Order
 from regress.errors import ConfigError
 from regress.model import LocalModel
 from regress.recipe import FLAGS, Recipe, check_arch, check_context, check_recipe, complete_flags
@@ -117,3 +119,23 @@ def test_an_artifact_is_immutable() -> None:
     with pytest.raises(AttributeError):
         make_toolchain().name = "x"  # type: ignore[misc]
     assert msgspec.structs.replace(make_toolchain(), name="x").name == "x"
+
+
+def imported_workers(name: str) -> set[str]:
+    """The workers' modules that one of them imports."""
+    tree = ast.parse((supervisor.WORKERS / f"{name}.py").read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    modules = {node.module.removeprefix("regress.worker.") for node in imports if node.module}
+    modules |= {alias.name for node in imports if node.module == "regress.worker" for alias in node.names}
+    return modules & {path.stem for path in supervisor.WORKERS.glob("*.py")}
+
+
+def test_the_builders_digest_covers_all_that_the_builder_imports() -> None:
+    """A module left out could change what is built, and an old artifact would be taken for the new one."""
+    wanted, found = ["build_tvm"], set[str]()
+    while wanted:
+        found.add(name := wanted.pop())
+        wanted += imported_workers(name) - found
+    sources = {path.relative_to(supervisor.WORKERS).as_posix() for path in supervisor.WORKERS.glob("cuda/*.cu")}
+    # How a worker is asked, and answers, changes nothing of what it builds.
+    assert (found | sources) - {"protocol"} == set(BUILDER_MODULES)

@@ -89,6 +89,26 @@ def test_a_history_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert history.entries(tmp_path / "none", on_bad=refuse) == []
 
 
+def test_files_are_listed_by_name_with_what_shows_a_change(tmp_path: Path) -> None:
+    """Reports stand beside their records; what is half written, or hidden, is not listed."""
+    record = make_record()
+    path = history.append(record, tmp_path)
+    report = history.append_report(make_report(record, record), path)
+    other = history.append(make_record(at=NOON - timedelta(days=40)), tmp_path)
+    path.with_name(".half.json").write_bytes(b"")
+    path.with_name("notes.txt").write_bytes(b"")
+
+    older, newer = history.files(tmp_path)
+
+    assert [older.name, newer.name] == [str(each.relative_to(tmp_path)) for each in (other, path)]
+    assert (older.report, newer.folder) == (None, "bench")
+    assert newer.record == history.Stamp(path.stat().st_size, path.stat().st_mtime_ns)
+    assert newer.report == history.Stamp(report.stat().st_size, report.stat().st_mtime_ns)
+    assert tmp_path / newer.report_name == report
+    assert history.entry(tmp_path, newer) == history.Entry(path=path, record=record, report=make_report(record, record))
+    assert history.files(tmp_path / "none") == []
+
+
 def test_ids_differ_within_one_second() -> None:
     """Two writers in the same second never meet."""
     ids = {history.record_id(NOON, "tvm-0.26.0") for _ in range(100)}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from factories import NOON, TWO_CASES, TWO_KEYS, make_artifact, make_case, make_record, make_toolchain, sha
 
-from regress import pipeline
+from regress import history, pipeline
 from regress.baseline import parse_baseline
 from regress.campaign import Side
 from regress.errors import ToolchainError
@@ -98,6 +99,8 @@ class FakeCampaign:
 
 
 class FakeJob:
+    home = Path("nowhere")
+
     def __init__(self, baseline: Baseline) -> None:
         self.baseline, self.baseline_name = baseline, "b.toml"
         self.config = type("Config", (), {"toolchains": {"tvm-0.26.0": None, "tvm-0.27.0": None}})()
@@ -193,3 +196,37 @@ def test_other_toolchains_get_their_replicates_and_no_more(campaign: type[FakeCa
     names = [record.toolchain.name for record in records]
     assert names == ["tvm-0.25.0", "tvm-0.26.0", "tvm-0.27.0"]
     assert [len(each.replicates) for each in records[0].cases] == [3, 3]
+
+
+@pytest.fixture
+def interrupted(campaign: type[FakeCampaign], monkeypatch: pytest.MonkeyPatch) -> type[FakeCampaign]:
+    """A campaign that somebody ends after its first replicates; its second case has none of them yet."""
+    campaign.rates = {"tvm-0.27.0": (50, 50)}
+
+    def measure(self: FakeCampaign, _wanted: object) -> None:
+        self.counts = [{TWO_KEYS[0]: 2, TWO_KEYS[1]: 0} for _ in self.sides]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(campaign, "measure", measure)
+    return campaign
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_what_was_measured_before_an_interrupt_is_kept(tmp_path: Path) -> None:
+    job = FakeJob(baseline_of())
+    job.home = tmp_path
+    with pytest.raises(KeyboardInterrupt):
+        measure_and_judge(job, Plan(sides=[NEW]))  # type: ignore[arg-type]
+    (note,) = job.notes
+    record = history.load(Path(note.removeprefix("kept what was measured: ")))
+    assert [(each.key, len(each.replicates)) for each in record.cases] == [(TWO_KEYS[0], 2)]
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_an_interrupt_stays_one_where_nothing_can_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "unsaved").write_text("in the way", encoding="utf-8")
+    job = FakeJob(baseline_of())
+    job.home = tmp_path
+    with pytest.raises(KeyboardInterrupt):
+        measure_and_judge(job, Plan(sides=[NEW]))  # type: ignore[arg-type]
+    assert "unsaved" in job.notes[0]

@@ -1,58 +1,106 @@
-"""The command that writes the pages: which baselines it finds, and which of them it holds a runner against."""
+"""`regress site`: what it says, its exit code, and which baselines it holds a runner against."""
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
 import pytest
 from factories import BASELINE_TEXT
 from html_page import read_html
+from site_entries import entry, later, store
 
-from regress.commands.publishing import build_site
+from regress.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONFIG = """\
-[run]
-baseline = "baselines/{own}"
-toolchains = ["tvm-0.26.0"]
 
-[toolchains."tvm-0.26.0"]
-packages = ["apache-tvm==0.26.0"]
-"""
+CONFIG = '[run]\nbaseline = "bench.toml"\ntoolchains = ["a"]\n[toolchains.a]\npackages = ["apache-tvm==0.26.0"]\n'
 
 
-def said_of_baselines(folder: Path, own: str) -> list[str]:
-    """What the page says of each baseline of a folder that has two for one runner, and a file that is none."""
-    (folder / "baselines").mkdir()
-    for name, text in {"a.toml": BASELINE_TEXT, "b.toml": BASELINE_TEXT, "notes.toml": "x = 1"}.items():
-        (folder / "baselines" / name).write_text(text)
-    config = folder / "regress.toml"
-    config.write_text(CONFIG.format(own=own))
+@pytest.fixture
+def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A command line over a history of two runs, with a cache of its own."""
+    monkeypatch.setenv("REGRESS_HOME", str(tmp_path / "home"))
+    (tmp_path / "regress.toml").write_text(CONFIG)
+    store([entry(), entry(later(1))], tmp_path / "history")
+    folders = ["--history", str(tmp_path / "history"), "--site", str(tmp_path / "site")]
+    return ["site", "--config", str(tmp_path / "regress.toml"), *folders]
 
-    (folder / "history").mkdir()
-    places = {name: str(folder / name) for name in ("history", "site")}
 
-    assert build_site(argparse.Namespace(config=str(config), **places)) == 0
+def test_the_path_of_the_index_is_the_output(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 0
 
-    page = read_html((folder / "site" / "baselines.html").read_text())
+    assert capsys.readouterr() == (f"{tmp_path / 'site' / 'index.html'}\n", "")
+    assert (tmp_path / "home" / "site").is_dir()
+
+
+def test_a_broken_record_is_named_and_the_exit_code_the_historys_once_the_site_is_written(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also the second time, when nothing else is to be done."""
+    (tmp_path / "history" / "bench" / "2026" / "10" / "broken.json").write_bytes(b"{")
+
+    for _ in range(2):
+        assert main(arguments) == 7
+
+        output, said = capsys.readouterr()
+        assert output == f"{tmp_path / 'site' / 'index.html'}\n"
+        assert said.startswith(f"regress: error: {tmp_path}/history/bench/2026/10/broken.json: ")
+        assert "broken.json" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_baseline_that_cannot_be_read_is_named(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bench.toml").write_text("runner = 1")
+
+    assert main(arguments) == 3
+
+    assert "bench.toml" in capsys.readouterr().err
+    assert (tmp_path / "site" / "index.html").is_file()
+
+
+def held(folder: Path) -> list[str]:
+    """The baselines that a site says a runner is held against."""
+    page = read_html((folder / "baselines.html").read_text(encoding="utf-8"))
     return [
         each.text.partition(".toml")[0] for each in page.all("p", "more") if "are held against this one" in each.text
     ]
 
 
-@pytest.mark.parametrize("own", ["a.toml", "b.toml"])
-def test_of_two_baselines_of_a_runner_the_commands_own_is_held(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str
+def test_of_two_baselines_of_a_runner_the_commands_own_is_held_else_the_last_by_name(
+    arguments: list[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("REGRESS_HOME", str(tmp_path / "home"))
+    """Also where the site was built before, with the other one; a file that is no baseline does not matter."""
+    for name, text in {"a.toml": BASELINE_TEXT, "b.toml": BASELINE_TEXT, "notes.toml": "x = 1"}.items():
+        (tmp_path / name).write_text(text)
 
-    assert said_of_baselines(tmp_path, own) == [own.removesuffix(".toml")]
+    for own, expected in (("a", "a"), ("b", "b"), ("a", "a"), ("none", "b")):
+        (tmp_path / "regress.toml").write_text(CONFIG.replace("bench.toml", f"{own}.toml"))
+        assert main(arguments) == 0
+        assert held(tmp_path / "site") == [expected]
 
 
-def test_without_the_commands_own_the_last_by_name_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REGRESS_HOME", str(tmp_path / "home"))
+def test_a_built_site_is_checked(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Problems on standard output, the count beside it, and the history's exit code where there are any."""
+    main(arguments)
+    capsys.readouterr()
+    check = [*arguments, "check"]
+    assert main(check) == 0
+    output, said = capsys.readouterr()
+    assert output == ""
+    assert said.endswith("pages, 0 problems\n")
 
-    assert said_of_baselines(tmp_path, "none.toml") == ["b"]
+    (tmp_path / "site" / "method.html").unlink()
+    assert main(check) == 7
+    output, said = capsys.readouterr()
+    assert "index.html: dead link to method.html\n" in output
+    assert said.startswith(f"{tmp_path / 'site'}: ")
+
+
+def test_where_to_serve_is_only_for_serving(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arguments, "--port", "8000"]) == 2
+    assert "--port is for `regress site serve`" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from html_page import Node, read_html, read_xml
 from site_entries import entry, judged, later, pages, runner, series, slow, whole
 
 from regress.site.devices import Device, comparisons, device_of
-from regress.site.series import Value
+from regress.site.facts import Value
 from regress.site.strips import Axis
 
 if TYPE_CHECKING:

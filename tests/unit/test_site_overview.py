@@ -36,14 +36,14 @@ def packaged(name: str, **versions: str) -> Toolchain:
     )
 
 
-def test_a_runner_has_its_runs_oldest_first_and_its_cases_the_newest_runs_first() -> None:
+def test_a_runner_tells_its_newest_run_first_and_its_cases_the_newest_runs_first() -> None:
     old, new = make_record(make_case("z/q/t/p1+1"), make_case(CASE)), later(1, make_case(OTHER), make_case(CASE))
 
     found = runner(entry(new), entry(old))
 
-    assert [run.id for run in found.runs] == [old.id, new.id]
-    assert found.newest.id == new.id
-    assert [line.series.key for line in found.lines] == [OTHER, CASE, "z/q/t/p1+1"]
+    assert (found.count, found.newest.id) == (2, new.id)
+    assert [choice.id for choice in found.choices] == [new.id, old.id]
+    assert [line.key for line in found.lines] == [OTHER, CASE, "z/q/t/p1+1"]
 
 
 def test_the_newest_run_of_a_case_is_the_newest_with_its_usual_flags() -> None:
@@ -53,7 +53,7 @@ def test_the_newest_run_of_a_case_is_the_newest_with_its_usual_flags() -> None:
 
     (line,) = runner(*runs).lines
 
-    assert line.series.newest.label == "a"
+    assert line.newest.label == "a"
     assert line.glances[1].value is not None
     assert line.glances[1].value.median == 51.0
     assert line.glances[1].history == (50.0, 51.0)
@@ -103,11 +103,11 @@ def test_a_verdict_outlives_a_later_run_that_was_not_judged() -> None:
 
     (line,) = runner(entry(), judged(bad), entry(later(2, slow()))).lines
 
-    assert line.series.judged is not None
-    assert line.series.judged.run.id == bad.id
-    assert line.series.newest is not line.series.judged
-    assert line.series.outcome == "regressed"
-    said = line.series.judged.case.verdict("decode_tokens_per_s")
+    assert line.judged is not None
+    assert line.judged.run.id == bad.id
+    assert line.newest is not line.judged
+    assert line.outcome == "regressed"
+    said = line.judged.case.verdict("decode_tokens_per_s")
     assert said is not None
     assert said.outcome == "regressed"
     assert said.loss == pytest.approx(0.2)  # 1 - 40/50
@@ -116,13 +116,13 @@ def test_a_verdict_outlives_a_later_run_that_was_not_judged() -> None:
 def test_a_case_that_does_not_build_now_is_broken_whatever_was_said_before() -> None:
     (line,) = runner(judged(later(1)), entry(later(2, make_broken()))).lines
 
-    assert line.series.outcome == "broken"
+    assert line.outcome == "broken"
 
 
 def test_a_case_that_was_never_judged_has_no_verdict() -> None:
     (line,) = runner(entry()).lines
 
-    assert (line.series.outcome, line.series.judged) == (None, None)
+    assert (line.outcome, line.judged) == (None, None)
 
 
 def test_the_last_good_run_is_the_newest_that_was_judged_and_in_order() -> None:

@@ -7,13 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import pytest
 from factories import CASE, make_artifact, make_broken, make_case, make_environment, make_record, make_replicate, sha
-from site_entries import HOSTILE, entry, judged, later, make_baseline, runner, series, slow
+from scipy import special
+from site_entries import HOSTILE, entry, judged, later, make_baseline, series, slow, view
 
 from regress.recipe import FLAGS
-from regress.site.payload import MOST_POINTS, payload
+from regress.site.payload import payload, runs_payload
 from regress.site.series import Series, Step
+from regress.site.thinning import MOST_WHOLE
 
 if TYPE_CHECKING:
     from regress.site import Entry
@@ -34,7 +37,7 @@ def read(script: bytes) -> dict[str, Any]:
 
 def of(*entries: Entry, **how: Any) -> dict[str, Any]:  # noqa: ANN401
     found = series(*entries, **how)
-    return read(payload(found))
+    return read(payload(found, ()))
 
 
 def long_series(count: int) -> Series:
@@ -44,7 +47,7 @@ def long_series(count: int) -> Series:
     return replace(
         found,
         points=tuple(
-            replace(point, run=msgspec.structs.replace(point.run, id=f"run-{number}"))
+            msgspec.structs.replace(point, run=msgspec.structs.replace(point.run, id=f"run-{number}"))
             for number, point in enumerate(points)
         ),
     )
@@ -152,32 +155,48 @@ def test_bands_and_steps_are_told() -> None:
     plain = series(entry(), judged(bad), baseline=baseline)
     stepped = replace(plain, steps=(Step(point=plain.points[1], metric=DECODE, loss=0.2000001),))
 
-    found = read(payload(stepped))
+    found = read(payload(stepped, ()))
 
     assert found["bands"][DECODE] == {"level": 50, "tolerance": 0.1, "toolchain": "tvm-0.26.0"}
     assert found["steps"] == [[1, DECODE, 0.2]]
 
 
-def test_a_script_holds_so_many_runs_at_most_the_newest() -> None:
-    found = read(payload(long_series(MOST_POINTS + 5)))
+def test_a_script_holds_what_is_drawn_of_a_long_series() -> None:
+    found = read(payload(long_series(10 * MOST_WHOLE), ()))
 
-    assert {len(found[name]) for name in OF_RUNS} == {MOST_POINTS}
-    assert (found["runs"][0], found["runs"][-1]) == ("run-5", f"run-{MOST_POINTS + 4}")
-    assert {len(metric[name]) for metric in found["metrics"].values() for name in OF_VALUES} == {MOST_POINTS}
+    assert {len(found[name]) for name in OF_RUNS} == {len(found["runs"])}
+    assert len(found["runs"]) <= MOST_WHOLE
+    assert (found["runs"][0], found["runs"][-1]) == ("run-0", f"run-{10 * MOST_WHOLE - 1}")
+    assert {len(metric[name]) for metric in found["metrics"].values() for name in OF_VALUES} == {len(found["runs"])}
 
 
-def test_a_step_among_older_runs_than_are_drawn_is_left_out() -> None:
-    found = long_series(MOST_POINTS + 5)
-    steps = tuple(Step(point=found.points[number], metric=DECODE, loss=0.1) for number in (4, 5))
+def test_a_step_is_told_by_the_place_of_its_run_among_those_that_are_drawn() -> None:
+    found = long_series(10 * MOST_WHOLE)
+    steps = (Step(point=found.points[1234], metric=DECODE, loss=0.1),)
 
-    assert read(payload(replace(found, steps=steps)))["steps"] == [[0, DECODE, 0.1]]
+    drawn = read(payload(replace(found, steps=steps), ()))
+
+    assert drawn["steps"] == [[drawn["runs"].index("run-1234"), DECODE, 0.1]]
+
+
+def test_runs_that_have_a_page_are_told() -> None:
+    """A click on another one would lead nowhere."""
+    old, new = make_record(), later(1)
+
+    assert read(payload(series(entry(old), entry(new)), {new.id}))["pages"] == [1]
+
+
+def test_the_quantiles_are_those_of_students_t() -> None:
+    found = json.loads(runs_payload([]).decode().removeprefix("regressRuns(").removesuffix(");\n"))
+
+    assert found["t95"] == pytest.approx(special.stdtrit(np.arange(1, 101), 0.975), rel=1e-5)
 
 
 def test_nothing_in_it_ends_the_script_or_a_line_of_it() -> None:
     """The text is read back whole, and the file has no `<`, and no line end of JavaScript's but its own."""
     toolchain, cause = f"{HOSTILE}<!--", "one\u2028two\u2029three\nfour"
     found = series(entry(make_record(toolchain=toolchain)), entry(later(1, make_broken(cause=cause))))
-    script = payload(found)
+    script = payload(found, ())
 
     assert read(script)["labels"][0] == toolchain
     assert read(script)["broken"][0][1].endswith(cause)
@@ -188,6 +207,6 @@ def test_nothing_in_it_ends_the_script_or_a_line_of_it() -> None:
 def test_the_same_runs_give_the_same_bytes() -> None:
     runs = [entry(), judged(later(1, slow())), judged(later(2))]
 
-    one, two = runner(*runs), runner(*runs[::-1])
+    one, two = view(*runs), view(*runs[::-1])
 
-    assert payload(one.lines[0].series) == payload(two.lines[0].series)
+    assert payload(one.series[0], ()) == payload(two.series[0], ())

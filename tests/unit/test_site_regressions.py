@@ -17,7 +17,7 @@ from factories import (
     make_toolchain,
     sha,
 )
-from site_entries import OTHER, entry, judged, later, make_baseline, runner, series, slow
+from site_entries import OTHER, entry, judged, later, make_baseline, runner, series, slow, whole
 
 from regress.recipe import FLAGS
 from regress.site import Entry
@@ -52,7 +52,8 @@ def said(day: float, toolchain: str, outcome: Outcome, reason: Reason, metric: s
 
 
 def events_of(*entries: Entry) -> list[Event]:
-    return events([series(entry(FIRST), *entries)], {})
+    """What happened, the newest first."""
+    return list(runner(entry(FIRST), *entries).events)
 
 
 def told(*entries: Entry) -> list[tuple[str | None, str, str, str]]:
@@ -82,7 +83,7 @@ def test_where_nothing_was_judged_before_the_reference_is_the_last_good_run() ->
 
 
 def test_an_event_without_a_measured_reference_has_no_run_before() -> None:
-    (event,) = events([series(bad(1, "b"))], {})
+    (event,) = events(series(bad(1, "b")), None)
 
     assert event.before is None
 
@@ -228,7 +229,7 @@ def test_builds_with_other_flags_make_no_events() -> None:
 
 def accepted_by(*entries: Entry, reference: CaseResult, toolchain: str) -> Event:
     baseline = make_baseline(make_record(reference, toolchain=toolchain), reason="the safer softmax")
-    (event,) = events([series(entry(FIRST), *entries, baseline=baseline)], {"bench": baseline})
+    (event,) = events(series(entry(FIRST), *entries, baseline=baseline), baseline)
     return event
 
 
@@ -251,9 +252,9 @@ def test_what_is_broken_or_fixed_is_not_accepted() -> None:
 def test_the_baseline_of_another_runner_accepts_nothing() -> None:
     baseline = make_baseline(make_record(slow(), toolchain="b"))
 
-    (event,) = events([series(entry(FIRST), bad(1, "b"))], {"elsewhere": baseline})
+    found = whole(entry(FIRST), bad(1, "b"), baselines={"elsewhere": baseline})
 
-    assert event.state == "open"
+    assert {event.state for event in found.events} == {"open"}
 
 
 def test_a_name_stays_what_it_is_while_the_history_grows() -> None:
@@ -300,7 +301,7 @@ def test_events_are_in_order_of_their_beginning_the_newest_first() -> None:
     )
     runs = [entry(FIRST), bad(1, "b"), other, broken(3, "d")]
 
-    found = events([series(*runs), series(*runs, key=OTHER)], {})
+    found = runner(*runs).events
 
     assert [(event.case, event.first.label) for event in found] == [(CASE, "d"), (OTHER, "c"), (CASE, "b")]
 

@@ -22,14 +22,30 @@ from factories import (
     sha,
 )
 from html_page import Node, read_html, read_xml
-from site_entries import HOSTILE, OTHER, entry, judged, later, make_baseline, pages, runner, series, slow, whole
+from site_entries import (
+    HOSTILE,
+    HOSTILE_KEY,
+    OTHER,
+    entry,
+    judged,
+    later,
+    make_baseline,
+    pages,
+    series,
+    slow,
+    view,
+    whole,
+)
 
 from regress.baseline import Session
 from regress.recipe import FLAGS
 from regress.replicate import Discarded
-from regress.site.render import MOST_ROWS, OUTCOMES, badge_path, run_path, series_path
+from regress.site.name import SeriesName
+from regress.site.places import badge_path, run_path, series_path
+from regress.site.render import MOST_ROWS, OUTCOMES
 from regress.site.series import Series, Step
 from regress.site.table import table
+from regress.site.thinning import drawn
 from regress.verdict import SEVERITY, Verdict
 
 if TYPE_CHECKING:
@@ -51,10 +67,10 @@ def regressions(*entries: Entry, baselines: dict[str, Baseline] | None = None) -
 
 def series_page(*entries: Entry, key: str = CASE, baseline: Baseline | None = None) -> Node:
     """The page of the case's series on the entries' only runner."""
-    found = runner(*entries, baseline=baseline)
-    (shown,) = [line.series for line in found.lines if line.series.key == key]
-    events = [event for event in found.events if event.case == key]
-    return read_html(pages().series(shown, events, []))
+    found = view(*entries, baseline=baseline)
+    (shown,) = [each for each in found.series if each.key == key]
+    events = [event for event in found.runner.events if event.case == key]
+    return read_html(pages().series(shown, events, [], found.paged))
 
 
 def rows(root: Node) -> list[list[Node]]:
@@ -280,7 +296,7 @@ def test_a_long_series_shows_its_newest_runs_and_says_where_the_others_are() -> 
     found = series(entry(), entry(later(1)))
     long = replace(found, points=(found.points[0],) * (MOST_ROWS + 1))
 
-    root = read_html(pages().series(long, [], []))
+    root = read_html(pages().series(long, [], [], ()))
 
     assert len(rows(root)) == MOST_ROWS
     assert root.one("p", "more").text == f"The newest {MOST_ROWS} of {MOST_ROWS + 1}; all as CSV."
@@ -288,11 +304,11 @@ def test_a_long_series_shows_its_newest_runs_and_says_where_the_others_are() -> 
 
 
 def test_what_changed_is_listed_with_its_state_and_the_steps() -> None:
-    found = runner(entry(), judged(later(1, slow())), judged(later(2, toolchain="c")))
-    (line,) = found.lines
-    step = Step(point=line.series.points[1], metric=DECODE, loss=0.2)
+    found = view(entry(), judged(later(1, slow())), judged(later(2, toolchain="c")))
+    (own,) = found.series
+    step = Step(point=own.points[1], metric=DECODE, loss=0.2)
 
-    root = read_html(pages().series(replace(line.series, steps=(step,)), found.events, []))
+    root = read_html(pages().series(replace(own, steps=(step,)), found.runner.events, [], found.paged))
 
     (changes,) = [section for section in root.all("section") if section.get("aria-labelledby") == "changes"]
     event, found_step = changes.all("li")
@@ -323,10 +339,9 @@ def test_a_series_shows_its_chart_without_a_script() -> None:
 
 
 def test_a_series_leads_to_the_others_of_its_model() -> None:
-    found = runner(entry(make_record(make_case(CASE), make_case(OTHER))))
-    own, other = (line.series for line in found.lines)
+    own, _ = view(entry(make_record(make_case(CASE), make_case(OTHER)))).series
 
-    root = read_html(pages().series(own, [], [other]))
+    root = read_html(pages().series(own, [], [SeriesName(runner="bench", key=OTHER)], ()))
 
     (item,) = root.one("ul", "siblings").all("li")
     assert item.text == "p64+16 q0f16 · llvm on bench"
@@ -591,9 +606,62 @@ def test_a_compiler_that_writes_in_colours_does_not_break_the_feed() -> None:
 
 def test_paths_have_a_name_for_each_run_series_and_badge() -> None:
     found = series(judged(later(1, slow())))
-    (event,) = runner(judged(later(1, slow()))).events
+    (event,) = view(judged(later(1, slow()))).runner.events
 
     assert run_path(found.points[0].run) == f"runs/bench/{found.points[0].run.id}.html"
     assert series_path(found) == series_path(event) == "series/bench/tiny~q4f16_1~llvm~p64+16.html"
     assert series_path(found, ".csv") == "series/bench/tiny~q4f16_1~llvm~p64+16.csv"
     assert badge_path(found) == "badges/bench/tiny~q4f16_1~llvm~p64+16.svg"
+
+
+def test_a_key_with_markup_in_it_stays_text() -> None:
+    """A stored record cannot have such a key, but a page does not rely on that."""
+    own, plain = replace(series(entry()), key=HOSTILE_KEY), series(entry())
+    harmless = whole(entry(make_record(make_case(), make_case(CASE.replace("p64", "p128")))))
+    (named,), (model, quantization, target, _) = harmless.runners, HOSTILE_KEY.split("/")
+    (lengths,) = (
+        msgspec.structs.replace(each, model=model, quantization=quantization, target=target) for each in named.lengths
+    )
+    lines, devices = (
+        tuple(msgspec.structs.replace(each, key=HOSTILE_KEY) for each in found)
+        for found in (named.lines, named.devices)
+    )
+    renamed = msgspec.structs.replace(named, lines=lines, devices=devices, lengths=(lengths,))
+    hostile = replace(harmless, runners=[renamed])
+
+    def tags(text: str) -> list[str]:
+        return [node.tag for node in read_html(text).walk()]
+
+    assert tags(pages().series(own, [], [], (), lengths)) == tags(pages().series(plain, [], [], (), named.lengths[0]))
+    assert tags(pages().index(hostile)) == tags(pages().index(harmless))
+    assert tags(pages().lengths(lengths, [lengths])) == tags(pages().lengths(named.lengths[0], named.lengths))
+    assert {row.get("data-model") for row in read_html(pages().devices(hostile)).all("tr")} == {"", model}
+    assert HOSTILE_KEY.split("/")[0] in read_xml(pages().badge(own)).attrib["aria-label"]
+
+
+def test_runs_without_a_page_are_no_links() -> None:
+    old, new = make_record(), later(1)
+
+    root = read_html(pages().series(series(entry(old), entry(new)), [], [], {new.id}))
+
+    assert [[link.text for link in row[0].all("a")] for row in rows(root)] == [["tvm-0.27.0"], []]
+
+
+def test_a_chart_of_a_part_of_the_runs_says_of_how_many_and_where_all_are() -> None:
+    found = series(entry(), entry(later(1)))
+    long = replace(found, points=(found.points[0],) * 5000)
+
+    caption = read_html(pages().series(long, [], [], ())).one("figcaption")
+
+    shown = len(drawn(long))
+    assert f"The chart shows {shown:,} of 5,000 runs" in caption.text
+    assert caption.one("a").get("href") == "tiny~q4f16_1~llvm~p64%2B16.csv"
+    assert "The chart shows" not in series_page(entry()).one("figcaption").text
+
+
+def test_what_cannot_be_used_is_named_on_the_first_page() -> None:
+    root = read_html(pages().index(replace(whole(entry()), unusable=["bench/2026/10/x.json: <truncated>"])))
+
+    (named,) = [section for section in root.all("section") if section.get("aria-labelledby") == "unusable"]
+    assert named.one("code").text == "bench/2026/10/x.json: <truncated>"
+    assert "unusable" not in {node.get("id") for node in index(entry()).walk() if "id" in node.attributes}

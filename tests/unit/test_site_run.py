@@ -20,9 +20,9 @@ from factories import (
     sha,
 )
 from html_page import Node, read_html
-from site_entries import OTHER, entry, judged, later, pages, runs_of, slow
+from site_entries import OTHER, entry, judged, later, pages, slow
 
-from regress import cli
+from regress.arguments import parser
 from regress.artifact import Kernel
 from regress.recipe import FLAGS
 from regress.record import CaseResult, Package
@@ -35,7 +35,7 @@ from regress.verdict import Verdict
 
 def page(shown: Entry, *others: Entry) -> Node:
     """The run's page, parsed; the other runs are known."""
-    return read_html(pages().run(shown, {run.id: run for run in runs_of(shown, *others)}))
+    return read_html(pages().run(shown, linked=bool(others)))
 
 
 def facts_of(root: Node) -> dict[str, str]:
@@ -69,7 +69,7 @@ def test_cases_are_in_the_records_order_those_that_vanished_last() -> None:
 
     assert [case.key for case in found.cases] == [OTHER, CASE, "gone/q/t/p1+1"]
     gone = found.cases[-1]
-    assert (gone.result, gone.replicates, gone.columns, gone.flags, gone.discarded) == (None, (), (), {}, "")
+    assert (gone.result, gone.rows, gone.columns, gone.flags, gone.discarded) == (None, (), (), {}, "")
     assert [verdict.reason for verdict in gone.verdicts] == ["case_vanished"]
 
 
@@ -80,19 +80,17 @@ def test_columns_are_the_metrics_measured_with_a_value_for_each_replicate() -> N
 
     prefill, first = run_page(entry(make_record(make_case(replicates=(one, two))))).cases[0].columns
 
-    assert (prefill.metric.name, prefill.values, prefill.spread.median) == (
-        "prefill_tokens_per_s",
-        (900.0, 1000.0),
-        950.0,
-    )
-    assert (first.metric.name, first.values, first.spread.median) == ("time_to_first_token_s", (0.01, None), 0.01)
+    assert (prefill.label, prefill.unit) == ("Prefill rate", "tokens/s")
+    assert (prefill.cells, prefill.median) == (("900.0", "1,000"), "950.0")
+    assert (first.label, first.unit) == ("Time to first token", "")
+    assert (first.cells, first.median) == (("10 ms", ""), "10 ms")
 
 
 def test_what_the_build_is_told_by_is_no_column() -> None:
     samples = {"prefill_tokens_per_s": (900.0,), "model_lib_bytes": (4096.0,)}
     record = make_record(make_case(replicates=(replicate(samples=samples),)))
 
-    assert [column.metric.name for column in run_page(entry(record)).cases[0].columns] == ["prefill_tokens_per_s"]
+    assert [column.label for column in run_page(entry(record)).cases[0].columns] == ["Prefill rate"]
 
 
 def test_each_row_of_the_table_is_a_replicate() -> None:
@@ -338,7 +336,7 @@ def test_only_flags_that_all_builds_have_are_given() -> None:
 def test_the_command_is_one_that_the_command_line_takes(report: str | None) -> None:
     words = measured_again(flagged(cuda_graph="1"), report=report)
 
-    args = cli._parser().parse_args(words[1:])
+    args = parser().parse_args(words[1:])
 
     assert (args.toolchain, args.baseline) == ("tvm-0.27.0", words[3])
     assert args.flag == ["cuda_graph=1"]

@@ -1,0 +1,46 @@
+"""`--case`: the cases of a baseline that a command line chooses."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from regress.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from regress.baseline import Baseline
+
+
+def chosen_cases(baseline: Baseline, patterns: Sequence[str]) -> Baseline:
+    """The baseline with those cases alone whose keys match any of the patterns; all of it where there are none.
+
+    Args:
+        baseline: All cases.
+        patterns: Keys, in which `*`, `?` and `[...]` stand for what they stand for in file names.
+
+    Raises:
+        UsageError: No case matches one of them.
+    """
+    keys = [case.key for case in baseline.cases]
+    for pattern in patterns:
+        if not fnmatch.filter(keys, pattern):
+            hint = f"known: {', '.join(keys)}"
+            raise UsageError(f"--case: no case '{pattern}'{did_you_mean(pattern, keys)}", hint=hint)
+    if not patterns:
+        return baseline
+    cases = [case for case in baseline.cases if any(fnmatch.fnmatchcase(case.key, pattern) for pattern in patterns)]
+    return msgspec.structs.replace(baseline, cases=tuple(cases))
+
+
+def only_case(baseline: Baseline, pattern: str | None) -> Baseline:
+    """The baseline with one case alone: the first that matches, or its first one where `None`.
+
+    Raises:
+        UsageError: It has no such case.
+    """
+    cases = chosen_cases(baseline, [pattern] if pattern else []).cases
+    return msgspec.structs.replace(baseline, cases=cases[:1])

@@ -1,0 +1,221 @@
+"""The chapter: all pages of one runner, made without knowing more of the others than their series' names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from regress import history
+from regress.errors import HistoryError
+from regress.record import digest
+from regress.site import payload, places, render
+from regress.site.entry import Entry
+from regress.site.facts import in_order
+from regress.site.ledger import Ledger, Made, is_whole, keep, recall
+from regress.site.name import SeriesName
+from regress.site.overview import Runner, view_of
+from regress.site.shelf import shelf
+from regress.site.table import table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from regress.baseline import Baseline
+    from regress.history import Files
+    from regress.site.facts import Facts
+    from regress.site.overview import View
+    from regress.site.series import Series
+    from regress.site.shelf import Shelf
+
+
+@dataclass(frozen=True, kw_only=True)
+class Press:
+    """What every page is made with.
+
+    Attributes:
+        history: Folder of the records.
+        destination: The web root.
+        cache: Folder of what is kept from build to build.
+        templates: Folder of the Jinja templates.
+        title: Title of the site.
+        code: Digest of this package.
+        edition: Digest of it, the templates and the title.
+    """
+
+    history: Path
+    destination: Path
+    cache: Path
+    templates: Path
+    title: str
+    code: str
+    edition: str
+
+    def pages(self) -> render.Pages:
+        """What writes the texts."""
+        return render.pages(self.templates, self.title, self.cache / "templates")
+
+    def kept(self, folder: Path) -> Path:
+        """Where the cache keeps what is known of a folder."""
+        return self.cache / digest(str(folder.resolve()))[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A chapter to be written.
+
+    Attributes:
+        press: What with.
+        runner: Nickname of the runner.
+        files: The files of its runs.
+        baseline: Its baseline; `None` where it has none.
+    """
+
+    press: Press
+    runner: str
+    files: tuple[Files, ...]
+    baseline: Baseline | None
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all its records."""
+        return sum(files.record.size_bytes for files in self.files)
+
+    @property
+    def of(self) -> str:
+        """Digest of what the chapter is made of, but for the other runners."""
+        return digest([self.press.edition, self.files, self.baseline])
+
+    @property
+    def kept(self) -> Path:
+        """Where the chapter is kept."""
+        return self.press.kept(self.press.destination) / f"{self.runner}.msgpack"
+
+    def shelf(self) -> Shelf:
+        """What the files say."""
+        kept = self.press.kept(self.press.history) / f"{self.runner}.msgpack"
+        return shelf(self.press.history, self.files, kept, self.press.code)
+
+
+class Chapter(msgspec.Struct, frozen=True, kw_only=True):
+    """What was written of one runner.
+
+    Attributes:
+        of: Digest of what it was made of, but for the other runners.
+        names: Digest of the names of all series of the site.
+        made: Its files.
+        runner: What the pages over all runners show of it; `None` where no file of it can be used.
+        unusable: What is wrong with each file that it was made without.
+    """
+
+    of: str
+    names: str
+    made: dict[str, Made]
+    runner: Runner | None
+    unusable: tuple[str, ...]
+
+    @property
+    def series(self) -> tuple[SeriesName, ...]:
+        """The names of its series."""
+        return tuple(SeriesName(runner=line.runner, key=line.key) for line in self.runner.lines) if self.runner else ()
+
+
+def current(task: Task) -> Chapter | None:
+    """The chapter as an earlier build wrote it, if nothing that it is made of has changed; `None` else.
+
+    One that was made without some of the files is not: they may be readable by now.
+    """
+    chapter = recall(task.kept, Chapter)
+    if chapter is None or chapter.of != task.of or chapter.unusable:
+        return None
+    root = task.press.destination
+    return chapter if all(is_whole(root, name, made) for name, made in chapter.made.items()) else None
+
+
+def series_of(task: Task) -> tuple[SeriesName, ...]:
+    """The names of a runner's series, for what is written of others; its facts are on the shelf then."""
+    keys = dict.fromkeys(case.key for facts in task.shelf().facts.values() for case in facts.cases)
+    return tuple(SeriesName(runner=task.runner, key=key) for key in keys)
+
+
+def write(task: Task, names: Sequence[SeriesName]) -> Chapter:
+    """Writes the pages of a runner.
+
+    Args:
+        task: What and where.
+        names: The names of all series of the site.
+    """
+    earlier = recall(task.kept, Chapter)
+    ledger = Ledger(task.press.destination, earlier.made if earlier else {})
+    shelf = task.shelf()
+    view, unusable = _write_runs(task, ledger, dict(shelf.facts))
+    if view:
+        _write_series(task, ledger, view, names)
+    chapter = Chapter(
+        of=task.of,
+        names=digest(names),
+        made=ledger.made,
+        runner=view.runner if view else None,
+        unusable=(*shelf.unusable, *unusable),
+    )
+    keep(task.kept, chapter)
+    return chapter
+
+
+def _write_runs(task: Task, ledger: Ledger, found: dict[Files, Facts]) -> tuple[View | None, list[str]]:
+    """Writes the pages of the runs that have one; all of the runner, and what is wrong with files that it is without.
+
+    Only now are these records read whole. Where one cannot be, all is looked at anew without it.
+    """
+    unusable: list[str] = []
+    while found:
+        view = view_of(in_order(found.values()), task.baseline)
+        paged, bad = view.paged, set()
+        for files, facts in found.items():
+            if facts.run.id in paged:
+                try:
+                    _write_run(task, ledger, files, facts, linked=facts.run.reference_run in paged)
+                except HistoryError as error:
+                    unusable.append(str(error).removeprefix(f"{task.press.history}/"))
+                    bad.add(files)
+        if not bad:
+            return view, unusable
+        found = {files: facts for files, facts in found.items() if files not in bad}
+    return None, unusable
+
+
+def _write_run(task: Task, ledger: Ledger, files: Files, facts: Facts, *, linked: bool) -> None:
+    data, script, page = places.data_path(facts.run), places.run_path(facts.run, ".js"), places.run_path(facts.run)
+    of = digest([task.press.edition, files, linked])
+    if ledger.is_made((data, script, page), of):
+        return
+    found = history.entry(task.press.history, files)
+    entry = Entry(record=found.record, report=found.report)
+    ledger.copy(data, found.path, of)
+    ledger.write(script, payload.run_payload(entry.record), of)
+    ledger.write(page, task.press.pages().run(entry, linked=linked).encode(), of)
+
+
+def _write_series(task: Task, ledger: Ledger, view: View, names: Sequence[SeriesName]) -> None:
+    """Writes the pages of a runner's series, and the data of its pages over prompt lengths, which others show, too."""
+    pages, paged = task.press.pages(), view.paged
+    for each in view.runner.lengths:
+        ledger.write(places.lengths_path(each, ".js"), payload.lengths_payload(each))
+    lengths = {length.key: each for each in view.runner.lengths for length in each.lengths}
+    for series in view.series:
+        events = [event for event in view.runner.events if event.case == series.key]
+        siblings = _siblings(series, names)
+        ledger.write(places.series_path(series, ".js"), payload.payload(series, paged))
+        ledger.write(places.series_path(series, ".csv"), table(series).encode())
+        ledger.write(places.badge_path(series), pages.badge(series).encode())
+        page = pages.series(series, events, siblings, paged, lengths.get(series.key))
+        ledger.write(places.series_path(series), page.encode())
+
+
+def _siblings(series: Series, names: Sequence[SeriesName]) -> list[SeriesName]:
+    """The other series of the model, those of the same runner first."""
+    own = (series.runner, series.key)
+    others = [name for name in names if name.model == series.model and (name.runner, name.key) != own]
+    return sorted(others, key=lambda each: (each.runner != series.runner, each.runner, each.key))

@@ -1,0 +1,63 @@
+"""Who does the work: this process where there is little, several where there is much."""
+
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from regress.errors import HistoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+WORTH_BYTES = 100_000_000
+"""Records to look at above which further processes are worth their start, of half a second."""
+
+
+class Crew(Protocol):
+    """Calls a function for each of several things; the results in their order."""
+
+    def __call__(self, function: Callable[[A], B], things: Iterable[A], /) -> Iterable[B]:
+        """The results."""
+
+
+@contextmanager
+def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
+    """As many processes as there are processors, for much work; this one for little.
+
+    Args:
+        sizes_bytes: Size of the records to look at, of each thing that there is to do.
+
+    Raises:
+        HistoryError: One of the processes was killed.
+    """
+    count = min(_processors(), len(sizes_bytes))
+    if count < 2 or sum(sizes_bytes) < WORTH_BYTES:  # noqa: PLR2004  # one is this one
+        yield map
+        return
+    # Processes of their own: a fork of this one could inherit a lock that a thread of it holds.
+    with ProcessPoolExecutor(count, get_context("spawn"), _leave_interrupts_alone) as pool:
+        try:
+            yield pool.map
+        except BrokenProcessPool as error:
+            raise HistoryError(
+                "a process that wrote pages was killed", hint="it may have been for memory; build the site again"
+            ) from error
+
+
+def _processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _leave_interrupts_alone() -> None:
+    """Ctrl-C ends the process that started this one, and that ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

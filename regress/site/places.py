@@ -1,0 +1,53 @@
+"""Where everything stands on the site, relative to its root."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import distribution
+from typing import TYPE_CHECKING
+
+from regress.site.regressions import Event
+
+if TYPE_CHECKING:
+    from regress.record import Record
+    from regress.site.facts import Run
+    from regress.site.lengths import Lengths
+    from regress.site.name import SeriesName
+    from regress.site.series import Series
+
+
+def data_path(record: Run | Record) -> str:
+    """Where the site keeps a record's JSON, relative to its root."""
+    return f"data/{record.runner}/{record.id}.json"
+
+
+def run_path(run: Run | Record, suffix: str = ".html") -> str:
+    """Where the page of a run is, relative to the site's root."""
+    return f"runs/{run.runner}/{run.id}{suffix}"
+
+
+def series_path(series: Series | SeriesName | Event, suffix: str = ".html") -> str:
+    """Where the page of a series is, relative to the site's root; `~` stands for the slashes of its key."""
+    key = series.case if isinstance(series, Event) else series.key
+    return f"series/{series.runner}/{_flat(key)}{suffix}"
+
+
+def badge_path(series: Series) -> str:
+    """Where the badge of a series is, relative to the site's root."""
+    return f"badges/{series.runner}/{_flat(series.key)}.svg"
+
+
+def lengths_path(lengths: Lengths, suffix: str = ".html") -> str:
+    """Where the page of a model over prompt lengths is, relative to the site's root."""
+    return f"lengths/{lengths.runner}/{_flat(lengths.name)}{suffix}"
+
+
+@cache
+def plotly_name() -> str:
+    """Name of Plotly's script among the assets."""
+    return f"plotly-{distribution('plotly').version}.min.js"
+
+
+def _flat(key: str) -> str:
+    """A key as the name of a file."""
+    return key.replace("/", "~")

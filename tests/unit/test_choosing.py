@@ -1,0 +1,40 @@
+"""Which cases of a baseline `--case` chooses."""
+
+from __future__ import annotations
+
+import pytest
+from factories import TWO_CASES, TWO_KEYS
+
+from regress.baseline import parse_baseline
+from regress.commands.choosing import chosen_cases, only_case
+from regress.errors import UsageError
+
+BOTH = parse_baseline(TWO_CASES, "b.toml")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "keys"),
+    [
+        ([], TWO_KEYS),
+        ([TWO_KEYS[1]], TWO_KEYS[1:]),
+        (["*"], TWO_KEYS),
+        # Given in another order, or twice, the baseline's order stands.
+        ([TWO_KEYS[1], TWO_KEYS[0], "*"], TWO_KEYS),
+    ],
+)
+def test_cases_are_chosen_by_their_keys(patterns: list[str], keys: list[str]) -> None:
+    assert [case.key for case in chosen_cases(BOTH, patterns).cases] == list(keys)
+
+
+def test_a_pattern_that_matches_nothing_is_refused_though_another_matches() -> None:
+    with pytest.raises(UsageError, match=r"--case: no case 'absent/\*'") as caught:
+        chosen_cases(BOTH, ["*", "absent/*"])
+    assert caught.value.hint == f"known: {', '.join(TWO_KEYS)}"
+
+
+def test_a_single_case_is_the_first_that_matches() -> None:
+    assert [only_case(BOTH, pattern).cases[0].key for pattern in (None, "*", TWO_KEYS[1])] == [
+        TWO_KEYS[0],
+        TWO_KEYS[0],
+        TWO_KEYS[1],
+    ]
