@@ -145,7 +145,7 @@ def _written(
         written = run(partial(chapter.write, names=every), stale)
         chapters.update(zip((task.runner for task in stale), written, strict=True))
         found = {task.runner: each for task in tasks if (each := chapters[task.runner])}
-        if all(set(each.series) == set(names[runner]) for runner, each in found.items()):
+        if all(each.series == names[runner] for runner, each in found.items()):
             return list(found.values())
         names = {runner: each.series for runner, each in found.items()}
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from factories import CASE, make_broken, make_case, make_environment, make_record, sha
+from html_page import read_html
 from site_entries import ASSETS, OTHER, TEMPLATES, entry, judged, later, make_baseline, refuse, slow, store
 
 from regress import history
@@ -74,7 +75,10 @@ def site(tmp_path: Path) -> Site:
     ]
     runs.append(judged(later(40, make_broken(), make_case(OTHER), make_case("z/q/t/p1+1"), toolchain="new"), reference))
     elsewhere = make_environment(fingerprint=sha("elsewhere"))
-    runs += [entry(later(day, runner="elsewhere", environment=elsewhere)) for day in range(3)]
+    cases = [make_case(f"tiny/q4f16_1/llvm/p{length}+16") for length in (256, 64, 1024)]
+    runs += [
+        entry(later(day, *cases[: day + 1], runner="elsewhere", environment=elsewhere)) for day in range(len(cases))
+    ]
     store(runs, tmp_path / "history")
     shutil.copytree(TEMPLATES, tmp_path / "templates")
     return Site(tmp_path)
@@ -238,6 +242,19 @@ def test_one_more_run_leaves_the_pages_of_other_runs_and_runners_alone(
         "regressions.atom",
     }
     assert not [name for name in changed if "elsewhere" in name]
+
+
+def test_a_series_leads_to_the_others_of_its_model_its_own_runners_first_and_the_short_ones(site: Site) -> None:
+    root = site.build()
+    text = (root / "series" / "elsewhere" / "tiny~q4f16_1~llvm~p256+16.html").read_text(encoding="utf-8")
+
+    links = [link.get("href") for link in read_html(text).one("ul", "siblings").all("a")]
+    assert [link.removeprefix("../../series/").replace("%2B", "+") for link in links] == [
+        "elsewhere/tiny~q4f16_1~llvm~p64+16.html",
+        "elsewhere/tiny~q4f16_1~llvm~p1024+16.html",
+        "bench/tiny~q0f16~llvm~p64+16.html",
+        "bench/tiny~q4f16_1~llvm~p64+16.html",
+    ]
 
 
 def test_older_runs_have_a_page_only_where_something_leads_to_it(site: Site) -> None:
