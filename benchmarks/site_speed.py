@@ -43,6 +43,7 @@ from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from site_history import MACHINES, REPORT_SUFFIX, ROOT, Plan, append_run, write_plan
 from speed import Row, as_json, table
@@ -287,7 +288,7 @@ def loaded(page: Path) -> list[Path]:
     """The files that a page loads by itself, each once, but for Plotly; what a script fetches is not seen."""
     parser = Loads()
     parser.feed(page.read_text(encoding="utf-8"))
-    paths = [page.parent / address.partition("?")[0] for address in parser.addresses if address]
+    paths = [page.parent / unquote(address.partition("?")[0]) for address in parser.addresses if address]
     files = [path.resolve() for path in paths if path.is_file()]
     return [path for path in dict.fromkeys(files) if not path.name.startswith("plotly")]
 

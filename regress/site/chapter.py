@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -93,6 +94,7 @@ class Task:
         """Where the chapter is kept."""
         return self.press.kept(self.press.destination) / f"{self.runner}.msgpack"
 
+    @cached_property
     def shelf(self) -> Shelf:
         """What the files say."""
         kept = self.press.kept(self.press.history) / f"{self.runner}.msgpack"
@@ -136,7 +138,7 @@ def current(task: Task) -> Chapter | None:
 
 def series_of(task: Task) -> tuple[SeriesName, ...]:
     """The names of a runner's series, for what is written of others; its facts are on the shelf then."""
-    return _named(task.runner, {case.key for facts in task.shelf().facts.values() for case in facts.cases})
+    return _named(task.runner, {case.key for facts in task.shelf.facts.values() for case in facts.cases})
 
 
 def _named(runner: str, keys: Iterable[str]) -> tuple[SeriesName, ...]:
@@ -153,7 +155,7 @@ def write(task: Task, names: Sequence[SeriesName]) -> Chapter:
     """
     earlier = recall(task.kept, Chapter)
     ledger = Ledger(task.press.destination, earlier.made if earlier else {})
-    shelf = task.shelf()
+    shelf = task.shelf
     view, unusable = _write_runs(task, ledger, dict(shelf.facts))
     if view:
         _write_series(task, ledger, view, names)

@@ -31,8 +31,8 @@ SHOWN = (*RATES, ENERGY, ROOFLINE, PEAK_MEMORY)
 """The metrics that pages over many runs show."""
 
 
-class Fact(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Immutable; an array where it is stored, because a history has millions of values."""
+class Fact(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """Immutable, and an array where it is stored: a history has millions. Nothing leads back to what holds it."""
 
 
 class Value(Fact, frozen=True):

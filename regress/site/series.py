@@ -54,6 +54,7 @@ class Point(Fact, frozen=True):
 class Keyed:
     """What has the key of a case: `<model>/<quantization>/<target>/p<prompt tokens>+<new tokens>`."""
 
+    __slots__ = ()
     key: str
 
     @property
