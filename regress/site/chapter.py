@@ -42,8 +42,8 @@ class Press:
         cache: Folder of what is kept from build to build.
         templates: Folder of the Jinja templates.
         title: Title of the site.
-        code: Digest of this package.
-        edition: Digest of it, the templates and the title.
+        code: Which version of this package it is: another one reads all records again.
+        edition: Which version of it, of the templates and of the title.
     """
 
     history: Path
