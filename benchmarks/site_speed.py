@@ -8,7 +8,8 @@
 For each size `site_history.py` writes a history, in which a value is what one run says of one rate of one case. Then:
 
 - Full build: wall time of `regress site` into an empty folder, with an empty cache. The records have just been written,
-  so that the kernel still holds them, as far as they fit in memory.
+  so that the kernel still holds them, as far as they fit in memory. Python's own bytecode has been written before, as
+  that of whatever was installed and has run once, whether the environment forbids Python to write it or not.
 - Peak memory of that command and all that it started: the sum of their proportional set sizes, in which a page that
   several share counts once, read ten times a second; or `ru_maxrss`, the peak of the largest single process, where that
   is more, since a peak can fall between two readings.
@@ -26,6 +27,7 @@ The ratio is measured / bar: below 1 is good.
 from __future__ import annotations
 
 import argparse
+import atexit
 import gzip
 import importlib.util
 import json
@@ -37,9 +39,11 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from site_history import REPORT_SUFFIX, append_run, write_plan
 from site_machines import MACHINES, ROOT
@@ -58,13 +62,14 @@ FULL_S = {100_000: 8.0, 1_000_000: 60.0}
 MEMORY_MB = 1000.0
 ONE_MORE_S = 1.0
 FIRST_VIEW_BYTES = 120_000
-SERIES_BYTES = 200_000
+SERIES_BYTES = 60_000
 SERIES_POINTS = 10_000
 SHORT = (1_000, 10_000)
 ALL = (*SHORT, 100_000)
 MOST_FOR_ASV = 100_000
 """To write more values in its form takes longer than all the rest."""
 BETWEEN_READINGS_S = 0.1
+SITE = (sys.executable, "-m", "regress", "site", "--config", ROOT / "regress.toml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +158,25 @@ def _proportional_bytes(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
+def environment(home: Path, kept: Path) -> dict[str, str]:
+    """The environment of the command: this checkout's package, a cache, and a folder for Python's bytecode."""
+    own = {"PYTHONPATH": ROOT, "REGRESS_HOME": home, "PYTHONPYCACHEPREFIX": kept, "PYTHONDONTWRITEBYTECODE": ""}
+    return {**os.environ, **{name: str(value) for name, value in own.items()}}
+
+
+@cache
+def bytecode() -> Path:
+    """The folder that Python keeps its bytecode in, filled by a first run of the command over nothing."""
+    with tempfile.TemporaryDirectory(prefix="regress-site-speed-") as folder:
+        kept = Path(tempfile.mkdtemp(prefix="regress-site-speed-"))
+        atexit.register(shutil.rmtree, kept)
+        nothing = Path(folder, "history")
+        nothing.mkdir()
+        argv = [*SITE, "--history", nothing, "--site", Path(folder, "site")]
+        ran(argv, environment(Path(folder), kept), Path(folder, "output.txt"))
+    return kept
+
+
 class Place:
     """A history, the site that is made of it, and a cache of its own.
 
@@ -168,10 +192,8 @@ class Place:
 
     def build(self) -> Ran:
         """Writes the site."""
-        argv = [sys.executable, "-m", "regress", "site", "--config", ROOT / "regress.toml"]
-        argv += ["--history", self.history, "--site", self.site]
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "REGRESS_HOME": str(self.folder / "home")}
-        return ran(argv, env, self.folder / "output.txt")
+        argv = [*SITE, "--history", self.history, "--site", self.site]
+        return ran(argv, environment(self.folder / "home", bytecode()), self.folder / "output.txt")
 
     def build_one_more(self) -> float:
         """Adds a run and writes the site again; how long the latter took, in seconds.
@@ -268,7 +290,7 @@ def loaded(page: Path) -> list[Path]:
     """The files that a page loads by itself, each once, but for Plotly; what a script fetches is not seen."""
     parser = Loads()
     parser.feed(page.read_text(encoding="utf-8"))
-    paths = [page.parent / address.partition("?")[0] for address in parser.addresses if address]
+    paths = [page.parent / unquote(address.partition("?")[0]) for address in parser.addresses if address]
     files = [path.resolve() for path in paths if path.is_file()]
     return [path for path in dict.fromkeys(files) if not path.name.startswith("plotly")]
 

@@ -5,7 +5,6 @@ scan ─► chapter of each runner, where it is not current ─► pages over al
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from importlib.metadata import distribution
 from itertools import groupby
@@ -16,6 +15,7 @@ import msgspec
 
 from regress import history
 from regress.errors import HistoryError
+from regress.history import Stamp
 from regress.record import digest
 from regress.site import chapter, payload, places, render, units
 from regress.site.baselines import held_by_runner
@@ -79,7 +79,7 @@ def build(  # noqa: PLR0913  # what a site is made of
 
 
 def _press(records: Path, destination: Path, templates: Path, cache: Path, title: str) -> Press:
-    code = _digest_of(Path(__file__).parents[1], "*.py")
+    code = _stamp_of(Path(__file__).parents[1], "*.py")
     return Press(
         history=records,
         destination=destination,
@@ -87,17 +87,14 @@ def _press(records: Path, destination: Path, templates: Path, cache: Path, title
         templates=templates,
         title=title,
         code=code,
-        edition=digest([code, _digest_of(templates, "*"), title]),
+        edition=digest([code, _stamp_of(templates, "*"), title]),
     )
 
 
-def _digest_of(folder: Path, pattern: str) -> str:
-    """SHA-256 over the names and the contents of a folder's files."""
-    found = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob(pattern) if path.is_file()):
-        found.update(f"{path.relative_to(folder)}\0".encode())
-        found.update(hashlib.sha256(path.read_bytes()).digest())
-    return found.hexdigest()
+def _stamp_of(folder: Path, pattern: str) -> str:
+    """SHA-256 over the names and the stamps of a folder's files."""
+    paths = sorted(path for path in folder.rglob(pattern) if path.is_file())
+    return digest([(str(path.relative_to(folder)), Stamp.of(path.stat())) for path in paths])
 
 
 def _write(press: Press, baselines: Mapping[str, Baseline], assets: Path) -> render.Whole:
@@ -145,7 +142,7 @@ def _written(
         written = run(partial(chapter.write, names=every), stale)
         chapters.update(zip((task.runner for task in stale), written, strict=True))
         found = {task.runner: each for task in tasks if (each := chapters[task.runner])}
-        if all(set(each.series) == set(names[runner]) for runner, each in found.items()):
+        if all(each.series == names[runner] for runner, each in found.items()):
             return list(found.values())
         names = {runner: each.series for runner, each in found.items()}
 

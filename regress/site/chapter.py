@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,7 +13,7 @@ from regress.errors import HistoryError
 from regress.record import digest
 from regress.site import payload, places, render
 from regress.site.entry import Entry
-from regress.site.facts import in_order
+from regress.site.facts import in_order, numbered
 from regress.site.ledger import Ledger, Made, is_whole, keep, recall
 from regress.site.name import SeriesName
 from regress.site.overview import Runner, view_of
@@ -20,7 +21,7 @@ from regress.site.shelf import shelf
 from regress.site.table import table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from regress.baseline import Baseline
@@ -41,8 +42,8 @@ class Press:
         cache: Folder of what is kept from build to build.
         templates: Folder of the Jinja templates.
         title: Title of the site.
-        code: Digest of this package.
-        edition: Digest of it, the templates and the title.
+        code: Which version of this package it is: another one reads all records again.
+        edition: Which version of it, of the templates and of the title.
     """
 
     history: Path
@@ -93,6 +94,7 @@ class Task:
         """Where the chapter is kept."""
         return self.press.kept(self.press.destination) / f"{self.runner}.msgpack"
 
+    @cached_property
     def shelf(self) -> Shelf:
         """What the files say."""
         kept = self.press.kept(self.press.history) / f"{self.runner}.msgpack"
@@ -119,7 +121,7 @@ class Chapter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def series(self) -> tuple[SeriesName, ...]:
         """The names of its series."""
-        return tuple(SeriesName(runner=line.runner, key=line.key) for line in self.runner.lines) if self.runner else ()
+        return _named(self.runner.name, (line.key for line in self.runner.lines)) if self.runner else ()
 
 
 def current(task: Task) -> Chapter | None:
@@ -136,8 +138,12 @@ def current(task: Task) -> Chapter | None:
 
 def series_of(task: Task) -> tuple[SeriesName, ...]:
     """The names of a runner's series, for what is written of others; its facts are on the shelf then."""
-    keys = dict.fromkeys(case.key for facts in task.shelf().facts.values() for case in facts.cases)
-    return tuple(SeriesName(runner=task.runner, key=key) for key in keys)
+    return _named(task.runner, {case.key for facts in task.shelf.facts.values() for case in facts.cases})
+
+
+def _named(runner: str, keys: Iterable[str]) -> tuple[SeriesName, ...]:
+    """The names of those series, in an order that depends on nothing else."""
+    return tuple(SeriesName(runner=runner, key=key) for key in sorted(keys, key=numbered))
 
 
 def write(task: Task, names: Sequence[SeriesName]) -> Chapter:
@@ -149,7 +155,7 @@ def write(task: Task, names: Sequence[SeriesName]) -> Chapter:
     """
     earlier = recall(task.kept, Chapter)
     ledger = Ledger(task.press.destination, earlier.made if earlier else {})
-    shelf = task.shelf()
+    shelf = task.shelf
     view, unusable = _write_runs(task, ledger, dict(shelf.facts))
     if view:
         _write_series(task, ledger, view, names)
@@ -215,7 +221,7 @@ def _write_series(task: Task, ledger: Ledger, view: View, names: Sequence[Series
 
 
 def _siblings(series: Series, names: Sequence[SeriesName]) -> list[SeriesName]:
-    """The other series of the model, those of the same runner first."""
+    """The other series of the model, those of the same runner first; the others' in order of their names."""
     own = (series.runner, series.key)
     others = [name for name in names if name.model == series.model and (name.runner, name.key) != own]
-    return sorted(others, key=lambda each: (each.runner != series.runner, each.runner, each.key))
+    return sorted(others, key=lambda each: each.runner != series.runner)

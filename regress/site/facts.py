@@ -31,8 +31,8 @@ SHOWN = (*RATES, ENERGY, ROOFLINE, PEAK_MEMORY)
 """The metrics that pages over many runs show."""
 
 
-class Fact(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Immutable; an array where it is stored, because a history has millions of values."""
+class Fact(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """Immutable, and an array where it is stored: a history has millions. Nothing leads back to what holds it."""
 
 
 class Value(Fact, frozen=True):
@@ -175,7 +175,7 @@ def labels(runs: Sequence[Run]) -> dict[tuple[str, str], str]:
     for run in runs:
         identity = (run.toolchain, run.fingerprint)
         first[identity] = min(moments[run.id], first.get(identity, moments[run.id]))
-    identities = sorted(first, key=lambda each: (first[each], _numbered(each[0]), each[1]))
+    identities = sorted(first, key=lambda each: (first[each], numbered(each[0]), each[1]))
     names = Counter(name for name, _ in identities)
     return {
         (name, fingerprint): name if names[name] == 1 else f"{name} ({fingerprint[:8]})"
@@ -192,7 +192,7 @@ def _moments(runs: Sequence[Run]) -> dict[str, datetime]:
     return found
 
 
-def _numbered(name: str) -> list[tuple[int, int, str]]:
+def numbered(name: str) -> list[tuple[int, int, str]]:
     """A name as people sort it: `0.9` before `0.26`."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name)
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]

@@ -8,6 +8,7 @@ from regress.site.facts import Fact
 class Keyed:
     """What has the key of a case: `<model>/<quantization>/<target>/p<prompt tokens>+<new tokens>`."""
 
+    __slots__ = ()
     key: str
 
     @property

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _OF_THE_ARTIFACT = ("model_lib_bytes", "param_bytes", "bits_per_param", "build_duration_s")
 """Metrics that no replicate has: the page shows them with the build."""
+_DIGEST = 10
+"""Characters of a SHA-256 that a page shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +46,25 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One replicate, and its cells in the order of the columns."""
+    """One replicate as the table writes it.
 
-    replicate: Replicate
+    Attributes:
+        number: Its number, from 1.
+        started_at: When it started, for a machine.
+        clock: The same, for people.
+        cells: Its texts in the order of the columns.
+        logits_sha256: Digest of its logits.
+        logits: The start of it.
+        reasons: What held its clocks back, each with its share of the time; empty where nothing did.
+    """
+
+    number: int
+    started_at: str
+    clock: str
     cells: tuple[str, ...]
+    logits_sha256: str
+    logits: str
+    reasons: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,13 +136,25 @@ def _case(entry: Entry, key: str, build_of: int) -> RunCase:
         result=result,
         verdicts=entry.verdicts(key),
         columns=columns,
-        rows=tuple(
-            Row(replicate=replicate, cells=tuple(column.cells[number] for column in columns))
-            for number, replicate in enumerate(replicates)
-        ),
+        rows=tuple(_row(number, replicate, columns) for number, replicate in enumerate(replicates)),
         flags=own_flags(built.flags) if built else {},
         discarded=discards(result) if result else "",
         build_of=build_of,
+    )
+
+
+def _row(number: int, replicate: Replicate, columns: Sequence[Column]) -> Row:
+    reasons = replicate.telemetry.reasons if replicate.telemetry else {}
+    return Row(
+        number=number + 1,
+        started_at=units.iso(replicate.started_at),
+        clock=units.clock(replicate.started_at),
+        cells=tuple(column.cells[number] for column in columns),
+        logits_sha256=replicate.logits_sha256,
+        logits=replicate.logits_sha256[:_DIGEST],
+        reasons=", ".join(
+            f"{reason.replace('_', ' ')} {units.percent(share)}" for reason, share in sorted(reasons.items())
+        ),
     )
 
 

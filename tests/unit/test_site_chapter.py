@@ -294,6 +294,20 @@ def test_a_runner_that_has_one_length_left_is_shown_beside_no_other(site: Site) 
     assert not tree.all("ul", "siblings")
 
 
+def test_a_series_leads_to_the_others_of_its_model_its_own_runners_first_and_the_short_ones(site: Site) -> None:
+    root = site.build()
+    text = (root / "series" / "elsewhere" / "tiny~q4f16_1~llvm~p256+16.html").read_text(encoding="utf-8")
+
+    links = [link.get("href") for link in read_html(text).one("ul", "siblings").all("a")]
+    assert [link.removeprefix("../../series/").replace("%2B", "+") for link in links] == [
+        "elsewhere/tiny~q4f16_1~llvm~p64+16.html",
+        "elsewhere/tiny~q4f16_1~llvm~p1024+16.html",
+        "bench/tiny~q0f16~llvm~p64+16.html",
+        "bench/tiny~q0f16~llvm~p128+16.html",
+        "bench/tiny~q4f16_1~llvm~p64+16.html",
+    ]
+
+
 def test_older_runs_have_a_page_only_where_something_leads_to_it(site: Site) -> None:
     """The first bad run, the last good one before it and the one in order again: but not the run after that."""
     root = site.build()
