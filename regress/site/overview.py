@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from regress.site.devices import Device, device_of
 from regress.site.facts import RATES, Fact, Run, Said, Value, labels
 from regress.site.lengths import Lengths, lengths_of
@@ -161,42 +163,50 @@ def view_of(found: Sequence[Facts], baseline: Baseline | None) -> View:
     runs = [each.run for each in found]
     known = labels(runs)
     series = all_series(found, known, baseline)
+    runner = _runner(runs, known, series, baseline)
+    cited = {run.id for run in _cited(runner, series)} | {run.id for run in runs[-NEWEST_RUNS:]}
+    cited |= {run.reference_run for run in runs if run.id in cited and run.reference_run}
+    choices = tuple(
+        Choice(id=run.id, label=known[run.toolchain, run.fingerprint], recorded_at=run.recorded_at)
+        for run in reversed(runs)
+        if run.id in cited
+    )
+    return View(runner=replace(runner, choices=choices), series=series)
+
+
+def _runner(
+    runs: Sequence[Run],
+    known: Mapping[tuple[str, str], str],
+    series: Sequence[Series],
+    baseline: Baseline | None,
+) -> Runner:
+    """A runner, but for the runs of it that have a page."""
     happened = tuple(event for each in series for event in events(each, baseline))
+    happened = tuple(sorted(happened, key=lambda event: (event.first.run.recorded_at, event.case), reverse=True))
     lines = tuple(_line(each) for each in series)
     usual = {point.run.id for each in series for point in each.points if point.usual}
     judged = [run for run in runs if run.outcome and run.id in usual]
-    good = next((run for run in reversed(judged) if run.outcome in ("pass", "improved")), None)
-    bump = _bump(runs, known, lines, happened)
-    cited = {run.id for run in _cited(series, lines, happened)}
-    cited |= {run.id for run in (good, *judged[-1:], *(bump.runs if bump else ()), *runs[-NEWEST_RUNS:]) if run}
-    cited |= {run.reference_run for run in runs if run.id in cited and run.reference_run}
-    return View(
-        runner=Runner(
-            name=runs[0].runner,
-            newest=runs[-1],
-            count=len(runs),
-            good=good,
-            judged=judged[-1] if judged else None,
-            lines=lines,
-            lengths=tuple(lengths_of(series)),
-            devices=tuple(device for each in series if (device := device_of(each))),
-            bump=bump,
-            events=tuple(sorted(happened, key=lambda event: (event.first.run.recorded_at, event.case), reverse=True)),
-            choices=tuple(
-                Choice(id=run.id, label=known[run.toolchain, run.fingerprint], recorded_at=run.recorded_at)
-                for run in reversed(runs)
-                if run.id in cited
-            ),
-        ),
-        series=series,
+    return Runner(
+        name=runs[0].runner,
+        newest=runs[-1],
+        count=len(runs),
+        good=next((run for run in reversed(judged) if run.outcome in ("pass", "improved")), None),
+        judged=judged[-1] if judged else None,
+        lines=lines,
+        lengths=tuple(lengths_of(series)),
+        devices=tuple(device for each in series if (device := device_of(each))),
+        bump=_bump(runs, known, lines, happened),
+        events=happened,
+        choices=(),
     )
 
 
-def _cited(series: Sequence[Series], lines: Sequence[Line], happened: Sequence[Event]) -> Iterator[Run]:
+def _cited(runner: Runner, series: Sequence[Series]) -> Iterator[Run]:
     """The runs that pages name, whatever their age."""
+    yield from (run for run in (runner.good, runner.judged, *(runner.bump.runs if runner.bump else ())) if run)
     yield from (step.point.run for each in series for step in each.steps)
-    yield from (point.run for line in lines for point in (line.newest, line.judged) if point)
-    for event in happened:
+    yield from (point.run for line in runner.lines for point in (line.newest, line.judged) if point)
+    for event in runner.events:
         yield from (point.run for point in (event.first, event.last, event.before, event.fixed) if point)
 
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from factories import CASE, make_artifact, make_broken, make_case, make_environment, make_record, make_toolchain, sha
-from site_entries import OTHER, entry, judged, later, make_baseline, runner, slow
+from site_entries import OTHER, entry, judged, later, make_baseline, runner, slow, view
 
 from regress.recipe import FLAGS
 from regress.record import Package, Toolchain
-from regress.site.overview import SPARK_POINTS, Glance
+from regress.site.overview import NEWEST_RUNS, SPARK_POINTS, Glance
 
 if TYPE_CHECKING:
     from regress.site import Entry
@@ -44,6 +44,25 @@ def test_a_runner_tells_its_newest_run_first_and_its_cases_the_newest_runs_first
     assert (found.count, found.newest.id) == (2, new.id)
     assert [choice.id for choice in found.choices] == [new.id, old.id]
     assert [line.key for line in found.lines] == [OTHER, CASE, "z/q/t/p1+1"]
+
+
+def test_runs_that_something_names_have_a_page_whatever_their_age() -> None:
+    """Of a hundred runs: the newest, both sides of what went wrong, and what that was compared with."""
+    reference = make_record(toolchain="reference")
+    runs = [entry(reference)]
+    runs += [
+        judged(later(day, slow() if day in (30, 31, 32) else make_case(), toolchain="a"), reference)
+        for day in range(1, 101)
+    ]
+
+    found = view(*runs)
+
+    days = {number for number, each in enumerate(runs) if each.record.id in found.paged}
+    newest = set(range(101 - NEWEST_RUNS, 101))
+    # The last good run before, the first and the last bad one, the first good one after; the newest before the bump
+    # to the only other toolchain is the reference itself.
+    assert days == newest | {0, 29, 30, 32, 33}
+    assert [choice.id for choice in found.runner.choices][:2] == [runs[100].record.id, runs[99].record.id]
 
 
 def test_the_newest_run_of_a_case_is_the_newest_with_its_usual_flags() -> None:
