@@ -183,9 +183,9 @@ def _write_over_all(
 
 def _write_lengths(whole: render.Whole, press: Press, ledger: Ledger) -> None:
     """The pages over prompt lengths, each of which leads to those of its model on the other runners."""
-    pages, found = press.pages(), [each for runner in whole.runners for each in runner.lengths]
-    for each in found:
-        siblings = [other for other in found if other.model == each.model and other is not each]
+    pages, found = press.pages(), {each.named: each for runner in whole.runners for each in runner.lengths}
+    for own, each in found.items():
+        siblings = [other for other in found if other.model == own.model and other != own]
         of = digest([press.edition, each, siblings])
         ledger.make(places.lengths_path(each), of, partial(pages.lengths, each, siblings))
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from regress.site.facts import DECODE, ENERGY, PEAK_MEMORY, PREFILL, ROOFLINE, SHOWN, Value
+from regress.site.facts import DECODE, ENERGY, PEAK_MEMORY, PREFILL, RATES, ROOFLINE, SHOWN, Value
 from regress.site.name import SeriesName, tokens
 from regress.site.strips import Axis
 from regress.verdict import Outcome  # noqa: TC001  # as above
@@ -56,8 +57,12 @@ class Comparison:
     workload: str
     devices: tuple[Device, ...]
 
-    def axis(self, metric: str) -> Axis | None:
-        """An axis for all values of a metric, with the rooflines for decode; `None` where nobody has it."""
+    @cached_property
+    def axes(self) -> dict[str, Axis]:
+        """Rate to an axis for all of its values, with the rooflines for decode; without one that nobody has."""
+        return {metric: axis for metric in RATES if (axis := self._axis(metric))}
+
+    def _axis(self, metric: str) -> Axis | None:
         values = [value for device in self.devices if (value := device.values.get(metric))]
         if not values:
             return None

@@ -48,8 +48,8 @@ class Curve(Fact, frozen=True):
     dots: tuple[Dot | None, ...]
 
 
-class Lengths(Fact, frozen=True):
-    """One model, built in one way, on one runner.
+class LengthsName(Fact, frozen=True):
+    """Which model, built in which way, on which runner: what the others' pages show of it.
 
     Attributes:
         runner: Nickname of the machine.
@@ -57,9 +57,6 @@ class Lengths(Fact, frozen=True):
         quantization: The quantization's name.
         target: The target's name.
         device: Name of the device.
-        lengths: Its lengths, the shortest first.
-        curves: Its toolchains on the newest machine, harness and weights, oldest first, the newest `MOST_CURVES`.
-        count: How many toolchains there are.
     """
 
     runner: str
@@ -67,14 +64,30 @@ class Lengths(Fact, frozen=True):
     quantization: str
     target: str
     device: str
-    lengths: tuple[Length, ...]
-    curves: tuple[Curve, ...]
-    count: int
 
     @property
     def name(self) -> str:
         """Model, quantization and target: what its cases' keys begin with."""
         return f"{self.model}/{self.quantization}/{self.target}"
+
+
+class Lengths(LengthsName, frozen=True):
+    """One model, built in one way, on one runner.
+
+    Attributes:
+        lengths: Its lengths, the shortest first.
+        curves: Its toolchains on the newest machine, harness and weights, oldest first, the newest `MOST_CURVES`.
+        count: How many toolchains there are.
+    """
+
+    lengths: tuple[Length, ...]
+    curves: tuple[Curve, ...]
+    count: int
+
+    @property
+    def named(self) -> LengthsName:
+        """It without its values."""
+        return LengthsName(**{field: getattr(self, field) for field in LengthsName.__struct_fields__})
 
     @property
     def first_chosen(self) -> int:

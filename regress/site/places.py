@@ -11,7 +11,7 @@ from regress.site.regressions import Event
 if TYPE_CHECKING:
     from regress.record import Record
     from regress.site.facts import Run
-    from regress.site.lengths import Lengths
+    from regress.site.lengths import LengthsName
     from regress.site.name import SeriesName
     from regress.site.series import Series
 
@@ -37,7 +37,7 @@ def badge_path(series: Series) -> str:
     return f"badges/{series.runner}/{_flat(series.key)}.svg"
 
 
-def lengths_path(lengths: Lengths, suffix: str = ".html") -> str:
+def lengths_path(lengths: LengthsName, suffix: str = ".html") -> str:
     """Where the page of a model over prompt lengths is, relative to the site's root."""
     return f"lengths/{lengths.runner}/{_flat(lengths.name)}{suffix}"
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from regress.record import Record
     from regress.site.entry import Entry
     from regress.site.facts import Run, Value
-    from regress.site.lengths import Lengths
+    from regress.site.lengths import Lengths, LengthsName
     from regress.site.name import SeriesName
     from regress.site.overview import Runner
     from regress.site.regressions import Event
@@ -183,7 +183,7 @@ class Pages:
             badge_url=quote(places.badge_path(series)),
         )
 
-    def lengths(self, lengths: Lengths, siblings: Sequence[Lengths]) -> str:
+    def lengths(self, lengths: Lengths, siblings: Sequence[LengthsName]) -> str:
         """The page of a model over prompt lengths.
 
         Args:

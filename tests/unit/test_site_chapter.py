@@ -17,6 +17,7 @@ from regress import history
 from regress.record import encode
 from regress.site import build, chapter
 from regress.site.overview import NEWEST_RUNS
+from regress.site.render import Pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from regress.baseline import Baseline
     from regress.errors import HistoryError
     from regress.site.chapter import Chapter, Task
+    from regress.site.lengths import Lengths, LengthsName
     from regress.site.name import SeriesName
 
 BENCH = "bench/2026/10"
@@ -280,6 +282,24 @@ def test_one_more_run_is_in_what_other_runners_show_beside(site: Site) -> None:
     added_on_another_device(site)
     site.build()
     assert beside(root, "elsewhere") == {script: "bench q0f16 · llvm on Another GPU"}
+
+
+def test_one_more_run_draws_no_other_runners_page_over_lengths_anew(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.build()
+    drawn: list[str] = []
+    lengths = Pages.lengths
+
+    def noted(pages: Pages, own: Lengths, siblings: Sequence[LengthsName]) -> str:
+        drawn.append(own.runner)
+        return lengths(pages, own, siblings)
+
+    monkeypatch.setattr(Pages, "lengths", noted)
+    added(site)
+    site.build()
+
+    assert drawn == ["bench"]
 
 
 def test_a_runner_that_has_one_length_left_is_shown_beside_no_other(site: Site) -> None:
