@@ -17,7 +17,7 @@ from regress import history
 from regress.errors import HistoryError
 from regress.history import Stamp
 from regress.record import digest
-from regress.site import chapter, payload, places, render, units
+from regress.site import chapter, index, payload, places, render, units
 from regress.site.baselines import held_by_runner
 from regress.site.chapter import Press, Task
 from regress.site.crew import crew
@@ -178,7 +178,16 @@ def _write_over_all(
     ledger.make("regressions.html", of, lambda: pages.regressions(whole))
     ledger.make("regressions.atom", of, lambda: pages.feed(whole))
     ledger.make("data/runs.js", of, lambda: payload.runs_payload(whole.runners).decode())
-    ledger.make("index.html", of, lambda: pages.index(whole))
+    _write_index(whole, of, press, ledger)
+    ledger.make("index.html", digest([of, index.files()]), lambda: pages.index(whole))
+
+
+def _write_index(whole: render.Whole, of: str, press: Press, ledger: Ledger) -> None:
+    """The table of all values, from those of the runners."""
+    parts = [press.destination / places.index_path(runner.name) for runner in whole.runners]
+    ledger.create(index.CSV, of, partial(index.join, parts))
+    if index.PARQUET in index.files():
+        ledger.create(index.PARQUET, of, partial(index.convert, press.destination / index.CSV))
 
 
 def _write_lengths(whole: render.Whole, press: Press, ledger: Ledger) -> None:

@@ -11,14 +11,13 @@ import msgspec
 from regress import history
 from regress.errors import HistoryError
 from regress.record import digest
-from regress.site import payload, places, render
+from regress.site import payload, places, render, table
 from regress.site.entry import Entry
 from regress.site.facts import in_order, numbered
 from regress.site.ledger import Ledger, Made, is_whole, keep, recall
 from regress.site.name import SeriesName
 from regress.site.overview import Runner, view_of
 from regress.site.shelf import shelf
-from regress.site.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -210,14 +209,18 @@ def _write_series(task: Task, ledger: Ledger, view: View, names: Sequence[Series
     for each in view.runner.lengths:
         ledger.write(places.lengths_path(each, ".js"), payload.lengths_payload(each))
     lengths = {length.key: each for each in view.runner.lengths for length in each.lengths}
+    lines: list[str] = []
     for series in view.series:
         events = [event for event in view.runner.events if event.case == series.key]
         siblings = _siblings(series, names)
         ledger.write(places.series_path(series, ".js"), payload.payload(series, paged))
-        ledger.write(places.series_path(series, ".csv"), table(series).encode())
+        own = table.lines(series)
+        lines += table.index_lines(series, own)
+        ledger.write(places.series_path(series, ".csv"), table.text([table.HEAD, *own]))
         ledger.write(places.badge_path(series), pages.badge(series).encode())
         page = pages.series(series, events, siblings, paged, lengths.get(series.key))
         ledger.write(places.series_path(series), page.encode())
+    ledger.write(places.index_path(task.runner), table.text([table.INDEX_HEAD, *lines]))
 
 
 def _siblings(series: Series, names: Sequence[SeriesName]) -> list[SeriesName]:

@@ -64,6 +64,12 @@ class Ledger:
         if not self.is_made([name], of):
             self.write(name, text().encode(), of)
 
+    def create(self, name: str, of: str, write: Callable[[Path], object]) -> None:
+        """Writes a file that is not made of that yet, and that may be larger than memory."""
+        if not self.is_made([name], of):
+            replace_whole(self._root / name, write)
+            self.made[name] = Made(Stamp.of((self._root / name).stat()), of)
+
     def copy(self, name: str, source: Path, of: str) -> None:
         """Copies a file, which need not pass through this process; leaves it alone where it is there already."""
         path = self._root / name

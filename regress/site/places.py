@@ -21,6 +21,11 @@ def data_path(record: Run | Record) -> str:
     return f"data/{record.runner}/{record.id}.json"
 
 
+def index_path(runner: str) -> str:
+    """Where the table of all values of a runner is, relative to the site's root."""
+    return f"data/{runner}/index.csv"
+
+
 def run_path(run: Run | Record, suffix: str = ".html") -> str:
     """Where the page of a run is, relative to the site's root."""
     return f"runs/{run.runner}/{run.id}{suffix}"

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from regress.site import places, svg, units
+from regress.site import index, places, svg, units
 from regress.site.badge import badge_of
 from regress.site.baselines import baseline_pages
 from regress.site.curves import curves
@@ -103,6 +103,7 @@ class Pages:
             newest=whole.newest,
             count=whole.count,
             unusable=whole.unusable,
+            index_files=index.files(),
             filters=_filters(whole.runners),
         )
 
@@ -262,6 +263,7 @@ _FILTERS = {
     "devices_url": _devices_url,
     "duration": units.duration,
     "iso": units.iso,
+    "index_url": lambda runner: quote(places.index_path(runner.name)),
     "lengths_url": lambda lengths, suffix=".html": quote(places.lengths_path(lengths, suffix)),
     "metric_label": units.metric_label,
     "numbers": _numbers,

@@ -1,4 +1,4 @@
-"""A series as a table for a spreadsheet."""
+"""Series as tables: one for a spreadsheet, and all of them in one, for whatever reads millions of lines."""
 
 from __future__ import annotations
 
@@ -7,19 +7,33 @@ from typing import TYPE_CHECKING
 from regress.site import units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from regress.site.series import Point, Series
 
-_HEAD = "run,recorded_at,toolchain,flags,machine,harness,metric,median,low,high,replicates,verdict,loss,failure"
+HEAD = "run,recorded_at,toolchain,flags,machine,harness,metric,median,low,high,replicates,verdict,loss,failure"
 
 
-def table(series: Series) -> str:
-    """All runs of a series as CSV: a line for each metric of a run, and a single one for a run without values.
+INDEX_HEAD = f"runner,case,{HEAD}"
+
+
+def lines(series: Series) -> list[str]:
+    """All runs of a series as CSV, without a head: a line for each metric of a run, and one for a run without values.
 
     What can hold a comma is quoted here: `csv` would look at every number of them, in five times as long.
     """
-    return "\n".join([_HEAD, *(line for point in series.points for line in _lines(point)), ""])
+    return [line for point in series.points for line in _lines(point)]
+
+
+def index_lines(series: Series, own: Iterable[str]) -> Iterator[str]:
+    """The lines of a series as they stand in the table of all series."""
+    name = f"{_field(_plain(series.runner))},{_field(_plain(series.key))}"
+    return (f"{name},{line}" for line in own)
+
+
+def text(lines: Iterable[str]) -> bytes:
+    """The content of a file with those lines."""
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _lines(point: Point) -> Iterator[str]:

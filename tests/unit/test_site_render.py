@@ -44,7 +44,7 @@ from regress.site.name import SeriesName
 from regress.site.places import badge_path, run_path, series_path
 from regress.site.render import MOST_ROWS, OUTCOMES
 from regress.site.series import Series, Step
-from regress.site.table import table
+from regress.site.table import HEAD, lines, text
 from regress.site.thinning import drawn
 from regress.verdict import SEVERITY, Verdict
 
@@ -105,8 +105,8 @@ def test_the_overview_counts_runs_and_runners_and_dates_the_newest() -> None:
 
     one, many = index(entry()).one("header"), index(entry(), entry(elsewhere)).one("header")
 
-    assert one.text == "Trends 1 run on 1 runner, the newest of 2026-10-03 12:00 UTC"
-    assert many.text == "Trends 2 runs on 2 runners, the newest of 2026-10-04 12:00 UTC"
+    assert one.text.startswith("Trends 1 run on 1 runner, the newest of 2026-10-03 12:00 UTC")
+    assert many.text.startswith("Trends 2 runs on 2 runners, the newest of 2026-10-04 12:00 UTC")
     assert many.one("time").get("datetime") == "2026-10-04T12:00:00+00:00"
 
 
@@ -439,7 +439,7 @@ def test_a_badge_of_a_doubtful_run_is_neither_good_nor_bad() -> None:
 
 
 def read_csv(found: Series) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(table(found))))
+    return list(csv.DictReader(io.StringIO(text([HEAD, *lines(found)]).decode())))
 
 
 def test_the_csv_has_a_line_for_each_run_and_metric() -> None:
