@@ -28,6 +28,8 @@ def check(args: argparse.Namespace) -> int:
     """`regress check`: judges a stored record, or measures one first."""
     workspace = open_workspace(args)
     if args.record is None:
+        if args.save:
+            raise UsageError("check: --save is for --record, what is measured is always kept with its verdicts")
         from regress.commands.measuring import check_now  # noqa: PLC0415  # judging a record starts nothing
 
         return check_now(args, workspace)
@@ -37,6 +39,8 @@ def check(args: argparse.Namespace) -> int:
         raise UsageError(f"check: --{given[0].replace('_', '-')} is for measuring, --record judges what was measured")
     record = history.load(Path(args.record))
     report = check_record(record, chosen_cases(workspace.baseline(), args.case), workspace.baseline_name)
+    if args.save:
+        history.append_report(report, Path(args.record))
     sys.stdout.write(report_json(report) if args.json else report_text(report, record))
     return errors.EXIT_PASS if args.exit_zero else report.exit_code
 
