@@ -102,7 +102,10 @@ def _of_metric(series: Series, points: Sequence[Point], metric: str | None) -> l
     older: dict[Kind, set[str]] = {}
     before: Point | None = None
     seen: set[str] = set()
-    for point in points:
+    for point in series.points:
+        if not point.usual:
+            seen.add(point.label)
+            continue
         finding = _finding(point.case, metric)
         if finding is None:
             for kind, place in list(still.items()):

@@ -122,6 +122,13 @@ def test_an_older_toolchain_measured_again_fixes_nothing() -> None:
     assert told(good(1, "b"), bad(2, "c"), good(3, "b"), good(4, "a")) == [(DECODE, "regressed", "open", "c")]
 
 
+def test_a_toolchain_that_was_there_before_it_with_other_flags_fixes_nothing_either() -> None:
+    flagged = make_case(artifact=make_artifact(flags={**FLAGS, "schedule": "none"}))
+    assert told(entry(later(1, flagged, toolchain="b")), bad(2, "c"), good(3, "b")) == [
+        (DECODE, "regressed", "open", "c")
+    ]
+
+
 def test_a_toolchain_that_came_after_it_fixes_it_even_when_measured_twice() -> None:
     """The older ones are those from before the event began, not those from before the newest run."""
     (event,) = events_of(bad(1, "b"), bad(2, "c"), good(3, "c"))
