@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import gzip
 import importlib.util
 import json
 import os
@@ -40,10 +39,8 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import cache
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from site_history import REPORT_SUFFIX, append_run, write_plan
 from site_machines import MACHINES, ROOT
@@ -51,6 +48,7 @@ from site_plan import Plan
 from speed import Row, as_json, table
 
 from regress import history, process
+from regress.site.audit import DATA_BYTES, FIRST_VIEW_BYTES, first_view, read_page, sent_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -61,8 +59,6 @@ FULL_S = {100_000: 8.0, 1_000_000: 60.0}
 """Most values to the bar of a full build."""
 MEMORY_MB = 1000.0
 ONE_MORE_S = 1.0
-FIRST_VIEW_BYTES = 120_000
-SERIES_BYTES = 60_000
 SERIES_POINTS = 10_000
 SHORT = (1_000, 10_000)
 ALL = (*SHORT, 100_000)
@@ -241,10 +237,10 @@ def size_rows(folder: Path, values: int, asv: Sequence[str], repeats: int) -> It
     view = first_view(place.site)
     yield Row(
         what=f"{name}: first view, bytes gzipped",
-        measured=sum(map(gzipped_bytes, view)),
+        measured=sum(map(sent_bytes, view)),
         bar=FIRST_VIEW_BYTES,
         form=",.0f",
-        beside=", ".join(f"{path.name} {gzipped_bytes(path):,}" for path in view),
+        beside=", ".join(f"{path.name} {sent_bytes(path):,}" for path in view),
     )
 
 
@@ -258,65 +254,21 @@ def series_rows(folder: Path) -> Iterator[Row]:
         return
     yield Row(
         what=f"a series of {SERIES_POINTS:,} points: its page's data, bytes gzipped",
-        measured=sum(map(gzipped_bytes, data)),
-        bar=SERIES_BYTES,
+        measured=sent_bytes(data),
+        bar=DATA_BYTES,
         form=",.0f",
-        beside=f"{', '.join(path.name for path in data)}; built in {full.wall_s:.1f} s",
+        beside=f"{data.name}; built in {full.wall_s:.1f} s",
     )
 
 
 # What pages load.
 
 
-class Loads(HTMLParser):
-    """Collects the addresses that a page loads by itself: scripts, style sheets, preloads, icons and images."""
-
-    RELATIONS = frozenset({"stylesheet", "icon", "preload", "modulepreload", "manifest"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.addresses: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Notes what a tag loads."""
-        named = {name: value or "" for name, value in attrs}
-        if tag == "link" and self.RELATIONS & set(named.get("rel", "").split()):
-            self.addresses.append(named.get("href", ""))
-        elif tag in ("script", "img"):
-            self.addresses.append(named.get("src", ""))
-
-
-def loaded(page: Path) -> list[Path]:
-    """The files that a page loads by itself, each once, but for Plotly; what a script fetches is not seen."""
-    parser = Loads()
-    parser.feed(page.read_text(encoding="utf-8"))
-    paths = [page.parent / unquote(address.partition("?")[0]) for address in parser.addresses if address]
-    files = [path.resolve() for path in paths if path.is_file()]
-    return [path for path in dict.fromkeys(files) if not path.name.startswith("plotly")]
-
-
-def first_view(site: Path) -> list[Path]:
-    """What a visitor of the site loads first."""
-    return [site / "index.html", *loaded(site / "index.html")]
-
-
-def largest_series_data(site: Path) -> list[Path] | None:
-    """The data that a page of a series loads for itself alone, of the page that loads most; `None` where none does.
-
-    THE ONE PLACE THAT KNOWS WHERE THE SITE KEEPS THE DATA OF A SERIES: the pages are `series/<runner>/<slug>.html` and
-    load it as `*.js` or `*.json`; what lies in `assets/`, or is loaded by `index.html`, too, is of all pages.
-    """
-    shared = {*loaded(site / "index.html"), *(path.resolve() for path in (site / "assets").rglob("*"))}
-    data = [
-        [path for path in loaded(page) if path.suffix in (".js", ".json") and path not in shared]
-        for page in site.glob("series/*/*.html")
-    ]
-    return max((files for files in data if files), key=lambda files: sum(map(gzipped_bytes, files)), default=None)
-
-
-def gzipped_bytes(path: Path) -> int:
-    """Size of a file as a server sends it, in bytes."""
-    return len(gzip.compress(path.read_bytes(), compresslevel=6, mtime=0))
+def largest_series_data(site: Path) -> Path | None:
+    """The largest script of data that a page of a series loads; `None` where none does."""
+    pages = [read_page(page) for page in site.glob("series/*/*.html")]
+    data = [path for page in pages for path in page.files() if path.parent == page.path.parent]
+    return max(data, key=sent_bytes, default=None)
 
 
 # asv.

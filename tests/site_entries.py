@@ -18,6 +18,7 @@ from regress.site.build import _whole, build
 from regress.site.chapter import Chapter
 from regress.site.entry import Entry
 from regress.site.facts import in_order
+from regress.site.index import CSV
 from regress.site.overview import view_of
 from regress.site.render import Pages
 from regress.site.sketch import sketch
@@ -138,7 +139,7 @@ def whole(*entries: Entry, baselines: Mapping[str, Baseline] | None = None) -> W
         runner(*(each for each in entries if each.record.runner == name), baseline=(baselines or {}).get(name))
         for name in names
     ]
-    return _whole([Chapter(of="", names="", made={}, runner=each, unusable=()) for each in runners])
+    return _whole([Chapter(of="", names="", made={}, runner=each, unusable=()) for each in runners], (CSV,))
 
 
 def store(entries: Sequence[Entry], folder: Path) -> Path:
@@ -167,6 +168,7 @@ def built(  # noqa: PLR0913  # what a site is made of
     templates: Path = TEMPLATES,
     assets: Path = ASSETS,
     baselines: Mapping[str, Baseline] | None = None,
+    parquet: bool = False,
 ) -> Path:
     """The `index.html` of a site of those runs, or of those of before; history and cache lie beside it."""
     records = destination.with_name(f"{destination.name}-history")
@@ -178,6 +180,7 @@ def built(  # noqa: PLR0913  # what a site is made of
         assets=assets,
         cache=destination.with_name(f"{destination.name}-cache"),
         baselines=baselines,
+        parquet=parquet,
         on_bad=refuse,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from contextlib import suppress
 from functools import partial
@@ -29,6 +30,8 @@ def site_command(args: argparse.Namespace) -> int:
     serving = [option for option in ("host", "port") if getattr(args, option) is not None]
     if serving and args.action != "serve":
         raise UsageError(f"site: --{serving[0]} is for `regress site serve`")
+    if args.parquet and importlib.util.find_spec("pyarrow") is None:
+        raise UsageError("site: --parquet: pyarrow is not installed", hint="pip install 'regress[parquet]'")
     workspace = open_workspace(args)
     if args.action == "check":
         return _check(workspace.site)
@@ -41,7 +44,7 @@ def _build(workspace: Workspace, args: argparse.Namespace) -> int:
     if not workspace.history.is_dir() and (args.history or workspace.history.exists()):
         raise errors.HistoryError(f"{workspace.history}: no such folder of records")
     bad: list[RegressError] = []
-    index = _write(workspace, bad)
+    index = _write(workspace, bad, parquet=args.parquet)
     sys.stdout.write(f"{index}\n")
     for error in bad:
         say("\n".join(error.lines()))
@@ -85,7 +88,7 @@ def publish(workspace: Workspace, reporter: Reporter) -> None:
     reporter.note(f"  {index}")
 
 
-def _write(workspace: Workspace, bad: list[RegressError]) -> Path:
+def _write(workspace: Workspace, bad: list[RegressError], *, parquet: bool = False) -> Path:
     return site.build(
         workspace.history,
         workspace.site,
@@ -94,6 +97,7 @@ def _write(workspace: Workspace, bad: list[RegressError]) -> Path:
         assets=shared("site/assets"),
         cache=workspace.home / "site",
         baselines=_baselines(workspace, bad),
+        parquet=parquet,
         on_bad=bad.append,
     )
 

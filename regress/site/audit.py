@@ -21,10 +21,12 @@ DATA_BYTES = 60_000
 """Largest script of data that a page loads, compressed."""
 
 _LOADS = {"script": "src", "img": "src", "source": "src", "iframe": "src", "link": "href"}
-"""Tag to the attribute with what a page loads by itself; a `link` to another page, such as a feed, is followed too.
+"""Tag to the attribute with what a page loads by itself.
 
 What its script loads, at once or where it is chosen, stands in `data-src` of any other tag.
 """
+_LOADED = {"stylesheet", "icon", "preload", "modulepreload", "manifest"}
+"""Relations of a `link` that is loaded; others, such as a feed, are there to be followed."""
 
 
 @dataclass
@@ -66,7 +68,8 @@ class _Reader(HTMLParser):
         named = {name: value or "" for name, value in attrs}
         if "id" in named:
             self._page.places.add(named["id"])
-        if tag == "a" and "href" in named:
+        followed = tag == "a" or (tag == "link" and not _LOADED & set(named.get("rel", "").split()))
+        if followed and "href" in named:
             self._page.links.append(named["href"])
         elif address := named.get(_LOADS.get(tag, "data-src")):
             self._page.loads.append(address)

@@ -50,6 +50,7 @@ def build(  # noqa: PLR0913  # what a site is made of
     assets: Path,
     cache: Path,
     baselines: Mapping[str, Baseline] | None = None,
+    parquet: bool = False,
     on_bad: Callable[[HistoryError], None],
 ) -> Path:
     """The path of the site's `index.html`, written with all it needs beside it; nothing is ever deleted.
@@ -62,6 +63,7 @@ def build(  # noqa: PLR0913  # what a site is made of
         assets: Folder of the hand-written assets; may be `destination / "assets"` itself.
         cache: Folder of what is kept from build to build; without it the same site is made from nothing.
         baselines: File name to baseline; of several for one runner the last one holds.
+        parquet: Whether to write the table of all values as Parquet, too, which takes pyarrow.
         on_bad: Called with the error of each file of the history that cannot be used; the site is built without it.
 
     Raises:
@@ -69,7 +71,7 @@ def build(  # noqa: PLR0913  # what a site is made of
     """
     try:
         press = _press(records, destination, templates, cache, title)
-        whole = _write(press, baselines or {}, assets)
+        whole = _write(press, baselines or {}, assets, (index.CSV, index.PARQUET) if parquet else (index.CSV,))
     except OSError as error:
         path = error.filename or destination
         raise HistoryError(f"{path}: {error.strerror or error}", hint="the site was not built") from error
@@ -97,14 +99,14 @@ def _stamp_of(folder: Path, pattern: str) -> str:
     return digest([(str(path.relative_to(folder)), Stamp.of(path.stat())) for path in paths])
 
 
-def _write(press: Press, baselines: Mapping[str, Baseline], assets: Path) -> render.Whole:
+def _write(press: Press, baselines: Mapping[str, Baseline], assets: Path, tables: Sequence[str]) -> render.Whole:
     """Writes all; `index.html` comes last, so that a page never stands without what it links to."""
     kept = press.kept(press.destination).with_suffix(".msgpack")
     ledger = Ledger(press.destination, known.made if (known := recall(kept, _Made)) else {})
     for name, data in _assets(assets):
         ledger.write(name, data)
     chapters = _chapters(press, held_by_runner(baselines))
-    whole = _whole(chapters)
+    whole = _whole(chapters, tables)
     of = digest([press.edition, [(each.of, each.unusable) for each in chapters]])
     _write_over_all(whole, of, baselines, press, ledger)
     keep(kept, _Made(ledger.made))
@@ -147,7 +149,7 @@ def _written(
         names = {runner: each.series for runner, each in found.items()}
 
 
-def _whole(chapters: Sequence[Chapter]) -> render.Whole:
+def _whole(chapters: Sequence[Chapter], tables: Sequence[str]) -> render.Whole:
     runners = [each.runner for each in chapters if each.runner]
     events = [event for runner in runners for event in runner.events]
     newest = [runner.newest for runner in runners]
@@ -157,6 +159,7 @@ def _whole(chapters: Sequence[Chapter]) -> render.Whole:
         count=sum(runner.count for runner in runners),
         events=sorted(events, key=lambda event: (units.utc(event.first.run.recorded_at), event.name), reverse=True),
         unusable=sorted(cause for each in chapters for cause in each.unusable),
+        tables=tables,
     )
 
 
@@ -178,15 +181,15 @@ def _write_over_all(
     ledger.make("regressions.html", of, lambda: pages.regressions(whole))
     ledger.make("regressions.atom", of, lambda: pages.feed(whole))
     ledger.make("data/runs.js", of, lambda: payload.runs_payload(whole.runners).decode())
-    _write_index(whole, of, press, ledger)
-    ledger.make("index.html", digest([of, index.files()]), lambda: pages.index(whole))
+    _write_tables(whole, of, press, ledger)
+    ledger.make("index.html", digest([of, whole.tables]), lambda: pages.index(whole))
 
 
-def _write_index(whole: render.Whole, of: str, press: Press, ledger: Ledger) -> None:
+def _write_tables(whole: render.Whole, of: str, press: Press, ledger: Ledger) -> None:
     """The table of all values, from those of the runners."""
     parts = [press.destination / places.index_path(runner.name) for runner in whole.runners]
     ledger.create(index.CSV, of, partial(index.join, parts))
-    if index.PARQUET in index.files():
+    if index.PARQUET in whole.tables:
         ledger.create(index.PARQUET, of, partial(index.convert, press.destination / index.CSV))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +21,8 @@ B = TypeVar("B")
 
 WORTH_BYTES = 100_000_000
 """Records to look at above which further processes are worth their start, of half a second."""
+_COLLECT_AFTER = 50_000
+"""Objects that are made before Python looks for cycles among them: facts and pages are made of many, and have none."""
 
 
 class Crew(Protocol):
@@ -41,10 +44,11 @@ def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
     """
     count = min(_processors(), len(sizes_bytes))
     if count < 2 or sum(sizes_bytes) < WORTH_BYTES:  # noqa: PLR2004  # one is this one
-        yield map
+        with _collecting_less():
+            yield map
         return
     # Processes of their own: a fork of this one could inherit a lock that a thread of it holds.
-    with ProcessPoolExecutor(count, get_context("spawn"), _leave_interrupts_alone) as pool:
+    with ProcessPoolExecutor(count, get_context("spawn"), _begin) as pool:
         try:
             yield pool.map
         except BrokenProcessPool as error:
@@ -53,11 +57,22 @@ def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
             ) from error
 
 
+@contextmanager
+def _collecting_less() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.set_threshold(_COLLECT_AFTER)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 def _processors() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _leave_interrupts_alone() -> None:
+def _begin() -> None:
     """Ctrl-C ends the process that started this one, and that ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.set_threshold(_COLLECT_AFTER)

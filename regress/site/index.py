@@ -1,8 +1,7 @@
-"""The index: every value of every series in one file, as CSV, and as Parquet where pyarrow is installed."""
+"""The index: every value of every series in one file, as CSV, and as Parquet where that is asked for."""
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from typing import TYPE_CHECKING
 
@@ -14,11 +13,6 @@ if TYPE_CHECKING:
 
 CSV, PARQUET = "data/index.csv", "data/index.parquet"
 _ROWS_AT_ONCE_BYTES = 1 << 24
-
-
-def files() -> tuple[str, ...]:
-    """The files of the index that are written here."""
-    return (CSV, PARQUET) if importlib.util.find_spec("pyarrow") else (CSV,)
 
 
 def join(parts: Sequence[Path], path: Path) -> None:

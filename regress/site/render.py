@@ -13,11 +13,12 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from regress.site import index, places, svg, units
+from regress.site import places, svg, units
 from regress.site.badge import badge_of
 from regress.site.baselines import baseline_pages
 from regress.site.curves import curves
 from regress.site.devices import SORTABLE, comparisons, filters
+from regress.site.index import CSV
 from regress.site.run import run_page
 from regress.site.thinning import drawn
 
@@ -63,6 +64,7 @@ class Whole:
         count: How many runs there are.
         events: What got worse on any of them, the newest first.
         unusable: What is wrong with each file of the history that the site is built without.
+        tables: The files with all values of all of them.
     """
 
     runners: Sequence[Runner]
@@ -70,6 +72,7 @@ class Whole:
     count: int
     events: Sequence[Event]
     unusable: Sequence[str] = ()
+    tables: Sequence[str] = (CSV,)
 
 
 class Pages:
@@ -103,7 +106,7 @@ class Pages:
             newest=whole.newest,
             count=whole.count,
             unusable=whole.unusable,
-            index_files=index.files(),
+            tables=whole.tables,
             filters=_filters(whole.runners),
         )
 

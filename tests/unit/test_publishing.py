@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING
 
 import pytest
@@ -104,3 +105,16 @@ def test_a_built_site_is_checked(arguments: list[str], tmp_path: Path, capsys: p
 def test_where_to_serve_is_only_for_serving(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*arguments, "--port", "8000"]) == 2
     assert "--port is for `regress site serve`" in capsys.readouterr().err
+
+
+def test_parquet_wants_pyarrow(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert main([*arguments, "--parquet"]) == 2
+    assert "pip install 'regress[parquet]'" in capsys.readouterr().err
+
+
+def test_parquet_is_written_beside_csv(arguments: list[str], tmp_path: Path) -> None:
+    assert main([*arguments, "--parquet"]) == 0
+    assert (tmp_path / "site" / "data" / "index.parquet").is_file()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ TWO_RUNNERS = [
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    return built(tmp_path / "site", TWO_RUNNERS).parent
+    return built(tmp_path / "site", TWO_RUNNERS, parquet=True).parent
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -65,16 +64,19 @@ def test_the_first_page_leads_to_both(site: Path) -> None:
     assert links == {CSV: "CSV", PARQUET: "Parquet", **own}
 
 
-def test_without_pyarrow_there_is_csv_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+def test_parquet_is_written_where_it_is_asked_for_alone(tmp_path: Path) -> None:
     site = built(tmp_path / "site", TWO_RUNNERS).parent
     assert (site / CSV).is_file()
     assert not (site / PARQUET).exists()
     assert PARQUET not in (site / "index.html").read_text(encoding="utf-8")
 
+    built(tmp_path / "site", None, parquet=True)
+    assert (site / PARQUET).is_file()
+    assert PARQUET in (site / "index.html").read_text(encoding="utf-8")
+
 
 def test_an_empty_history_has_an_index_of_its_head_alone(tmp_path: Path) -> None:
-    site = built(tmp_path / "site", []).parent
+    site = built(tmp_path / "site", [], parquet=True).parent
     assert rows(site / CSV) == []
     assert parquet.read_table(site / PARQUET).num_rows == 0
 
