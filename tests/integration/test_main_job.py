@@ -21,6 +21,8 @@ from regress.record import Record, decode_record
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.alone
+
 BASELINE = """\
 runner = "here"
 toolchain = "tvm-0.26.0"

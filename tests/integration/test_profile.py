@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+pytestmark = pytest.mark.alone
+
 ATTENTION = "vm.builtin.attention_kv_cache_attention_with_fused_qkv"
 BASELINE = """\
 runner = "here"
