@@ -319,6 +319,16 @@ def looks(opened: Callable[..., tuple[BrowserContext, Visit]], site: Path) -> li
     return found
 
 
+@pytest.mark.parametrize(
+    ("hours", "words"), [(72, "3 days ago"), (-48, "in 2 days"), (5, "5 hours ago"), (0, "this minute")]
+)
+def test_moments_of_the_overview_are_told_from_now(visit: Callable[..., Visit], hours: int, words: str) -> None:
+    """Also where a machine's clock was ahead of the visitor's."""
+    newest = "Date.parse(document.querySelector('.banner time').dateTime)"
+    tab = visit(before=f"Date.now = () => {newest} + {hours} * 3600000").tab
+    assert tab.locator(".banner time").first.text_content() == words
+
+
 def test_pages_open_without_a_complaint_or_a_request_out_of_the_site(looks: list[Look], site: Path) -> None:
     """A breach of the content security policy would be a complaint."""
     assert [(each.page, each.view.name, each.complaints) for each in looks if each.complaints] == []

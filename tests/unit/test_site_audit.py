@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from site_entries import built
+from site_entries import built, entry, later
 from site_sample import wide_history
 
 from regress.site.audit import Audit, first_view
@@ -159,3 +159,11 @@ def test_the_first_view_is_the_page_and_what_it_loads_without_plotly(sample: Pat
     names = {path.name for path in first_view(sample)}
     assert {"index.html", "site.css", "overview.js"} <= names
     assert not [name for name in names if name.startswith("plotly")]
+
+
+def test_a_thousand_toolchains_leave_the_pages_small(tmp_path: Path) -> None:
+    """Each of them with one run: nothing lists them all but tables that are there to be downloaded."""
+    runs = [entry(later(day / 24, toolchain=f"tvm-0.{day}")) for day in range(1000)]
+    site = built(tmp_path / "site", runs).parent
+    assert problems(site) == []
+    assert max(path.stat().st_size for path in site.rglob("*.html")) < 150_000
