@@ -217,8 +217,9 @@ def write(path: Path, data: bytes, *, new: bool = False) -> Path:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        there = error.errno == errno.EEXIST
         raise HistoryError(
             f"{path}: cannot be written: {error.strerror or error}",
-            hint="free space there, or name another folder",
+            hint="move it away to write it anew" if there else "free space there, or name another folder",
         ) from error
     return path

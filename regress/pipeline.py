@@ -41,7 +41,7 @@ def measure(job: Job, names: Sequence[str], *, replicates: int | None = None) ->
     """
     campaign = Campaign(job, [Side(toolchain=name, flags=job.flags) for name in names])
     count = job.baseline.measure.replicates if replicates is None else replicates
-    with campaign.device(), _kept_if_interrupted(job, campaign):
+    with campaign.device(), _kept_if_ended(job, campaign):
         campaign.measure([_everywhere(job, count)] * len(names))
     return campaign.records()
 
@@ -76,7 +76,7 @@ def measure_and_judge(job: Job, plan: Plan) -> tuple[list[Record], CheckReport]:
         ConfigError, ToolchainError, BuildError: Something is missing that no record could be made without.
     """
     measuring = _Measuring(job, plan)
-    with measuring.campaign.device(), _kept_if_interrupted(job, measuring.campaign):
+    with measuring.campaign.device(), _kept_if_ended(job, measuring.campaign):
         report = measuring.until_decided()
         if plan.beside is None and job.baseline.check.paired != "never":
             report = measuring.seen_again(report)
@@ -204,17 +204,17 @@ def save(job: Job, records: Sequence[Record]) -> list[Path]:
 
 
 @contextmanager
-def _kept_if_interrupted(job: Job, campaign: Campaign) -> Iterator[None]:
-    """Keeps what was measured in the cache folder where somebody ends it: hours of a device are not thrown away."""
+def _kept_if_ended(job: Job, campaign: Campaign) -> Iterator[None]:
+    """Keeps what was measured in the cache folder where somebody or an error ends it: it may be hours of a device."""
     try:
         yield
-    except KeyboardInterrupt:
+    except BaseException:
         records = [_measured_part(record) for record in campaign.records()]
-        _keep_interrupted(job, [record for record in records if record.cases])
+        _keep(job, [record for record in records if record.cases])
         raise
 
 
-def _keep_interrupted(job: Job, records: Sequence[Record]) -> None:
+def _keep(job: Job, records: Sequence[Record]) -> None:
     """Says where the records were kept; that they could not be must not hide what ended the measurement."""
     try:
         for record in records:

@@ -135,7 +135,11 @@ class Failure(Stored, frozen=True):
         return self.stage == "bench"
 
 
-CaseKey = Annotated[str, msgspec.Meta(pattern=r"^[\w.-]+/[\w.-]+/[\w.-]+/p[1-9][0-9]{0,7}\+[1-9][0-9]{0,7}\Z")]
+MOST_NAMED = 160
+"""Longest key, id or name, in characters: each becomes the name of a file."""
+CaseKey = Annotated[
+    str, msgspec.Meta(pattern=r"^[\w.-]+/[\w.-]+/[\w.-]+/p[1-9][0-9]{0,7}\+[1-9][0-9]{0,7}\Z", max_length=MOST_NAMED)
+]
 """`<model>/<quantization>/<target>/p<prompt tokens>+<new tokens>`, with numbers of at most as many digits as
 `TokenCount`: who reads only the key need not doubt them."""
 
@@ -186,8 +190,8 @@ class Method(Stored, frozen=True):
     prompts_sha256: Sha256 | None = None
 
 
-RecordId = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z._+-]+\Z")]
-RunnerName = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*\Z")]
+RecordId = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z._+-]+\Z", max_length=MOST_NAMED)]
+RunnerName = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*\Z", max_length=MOST_NAMED)]
 
 
 class Record(Stored, frozen=True):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from regress.baseline import Baseline
     from regress.record import Record
     from regress.workspace import Workspace
 
@@ -38,11 +39,23 @@ def check(args: argparse.Namespace) -> int:
     if given:
         raise UsageError(f"check: --{given[0].replace('_', '-')} is for measuring, --record judges what was measured")
     record = history.load(Path(args.record))
-    report = check_record(record, chosen_cases(workspace.baseline(), args.case), workspace.baseline_name)
+    wanted = chosen_cases(workspace.baseline(), args.case)
+    if args.save:
+        _require_all_of(record, wanted, workspace.baseline_name)
+    report = check_record(record, wanted, workspace.baseline_name)
+    sys.stdout.write(report_json(report) if args.json else report_text(report, record))
     if args.save:
         history.append_report(report, Path(args.record))
-    sys.stdout.write(report_json(report) if args.json else report_text(report, record))
     return errors.EXIT_PASS if args.exit_zero else report.exit_code
+
+
+def _require_all_of(record: Record, wanted: Baseline, name: str) -> None:
+    """Refuses to keep verdicts that are not about the whole record, by its runner's own baseline: they stay."""
+    if record.runner != wanted.runner:
+        raise UsageError(f"check: --save: {name} is of runner '{wanted.runner}', the record of '{record.runner}'")
+    keys = {case.key for case in wanted.cases}
+    if left := [case.key for case in record.cases if case.key not in keys]:
+        raise UsageError(f"check: --save: '{left[0]}' of the record would not be judged")
 
 
 def baseline(args: argparse.Namespace) -> int:
@@ -102,7 +115,7 @@ def _newest(workspace: Workspace, template: Path) -> list[Record]:
         for entry in history.entries(workspace.history, on_bad=lambda error: say(f"regress: warning: {error}"))
         if entry.record.runner == wanted.runner
         and entry.record.toolchain.name == wanted.toolchain
-        and all(case.replicates for case in entry.record.cases)
+        and {case.key for case in wanted.cases} <= {case.key for case in entry.record.cases if case.replicates}
     ]
     if not found:
         raise HistoryError(

@@ -13,6 +13,7 @@ from regress.baseline import parse_baseline
 from regress.errors import UsageError
 from regress.progress import say
 from regress.resources import shared
+from regress.site.index import PARQUET
 from regress.workspace import open_workspace, read_text, shown
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ def site_command(args: argparse.Namespace) -> int:
     serving = [option for option in ("host", "port") if getattr(args, option) is not None]
     if serving and args.action != "serve":
         raise UsageError(f"site: --{serving[0]} is for `regress site serve`")
+    building = [option for option in ("history", "parquet") if getattr(args, option)]
+    if building and args.action == "check":
+        raise UsageError(f"site: --{building[0]} is for building, `regress site check` looks at what was built")
     if args.parquet and importlib.util.find_spec("pyarrow") is None:
         raise UsageError("site: --parquet: pyarrow is not installed", hint="pip install 'regress[parquet]'")
     workspace = open_workspace(args)
@@ -69,8 +73,9 @@ def _serve(folder: Path, host: str, port: int | None) -> int:
     try:
         server = ThreadingHTTPServer((host, port or 0), partial(SimpleHTTPRequestHandler, directory=folder))
     except OSError as error:
-        hint = "name another one, or none for one that is free"
-        raise UsageError(f"site: --host {host} --port {port}: {error.strerror or error}", hint=hint) from error
+        where = host if port is None else f"{host}, port {port}"
+        hint = "name another address with --host, or another port with --port; without, a free one is taken"
+        raise UsageError(f"site: cannot serve at {where}: {error.strerror or error}", hint=hint) from error
     with server, suppress(KeyboardInterrupt):
         sys.stdout.write(f"http://{host}:{server.server_address[1]}/\n")
         sys.stdout.flush()
@@ -97,9 +102,14 @@ def _write(workspace: Workspace, bad: list[RegressError], *, parquet: bool = Fal
         assets=shared("site/assets"),
         cache=workspace.home / "site",
         baselines=_baselines(workspace, bad),
-        parquet=parquet,
+        parquet=parquet or _keeps_parquet(workspace.site),
         on_bad=bad.append,
     )
+
+
+def _keeps_parquet(folder: Path) -> bool:
+    """Whether the site has the table as Parquet already, which must not stay behind the others."""
+    return (folder / PARQUET).exists() and importlib.util.find_spec("pyarrow") is not None
 
 
 def _baselines(workspace: Workspace, bad: list[RegressError]) -> dict[str, Baseline]:

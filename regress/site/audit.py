@@ -79,7 +79,7 @@ class _Reader(HTMLParser):
 
 def read_page(path: Path) -> Page:
     """What a page links to, loads and declares."""
-    page = Page(path.resolve())
+    page = Page(path.absolute())
     reader = _Reader(page)
     reader.feed(path.read_text(encoding="utf-8"))
     reader.close()
@@ -110,17 +110,26 @@ class Audit:
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
+        self._unreadable: list[str] = []
 
     @cached_property
     def pages(self) -> dict[Path, Page]:
-        """Every page, by its path."""
-        return {path: read_page(path) for path in sorted(self._root.rglob("*.html"))}
+        """Every page that can be read, by its path."""
+        return {path: page for path in sorted(self._root.rglob("*.html")) if (page := self._page(path))}
+
+    def _page(self, path: Path) -> Page | None:
+        try:
+            return read_page(path)
+        except (OSError, UnicodeDecodeError) as error:
+            self._unreadable.append(f"{self._name(path)}: cannot be read: {error}")
+            return None
 
     def problems(self) -> Iterator[str]:
         """What is wrong, each with the file it is wrong with; none where all is well."""
         if self._root / "index.html" not in self.pages:
             yield "index.html: there is no site"
             return
+        yield from self._unreadable
         for page in self.pages.values():
             yield from (f"{self._name(page.path)}: {problem}" for problem in self._problems_of(page))
         for path in self._data():

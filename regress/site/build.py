@@ -89,7 +89,7 @@ def _press(records: Path, destination: Path, templates: Path, cache: Path, title
         templates=templates,
         title=title,
         code=code,
-        edition=digest([code, _stamp_of(templates, "*"), title]),
+        edition=digest([code, _stamp_of(templates, "*"), title, places.plotly_name()]),
     )
 
 

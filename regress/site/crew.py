@@ -55,6 +55,15 @@ def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
             raise HistoryError(
                 "a process that wrote pages was killed", hint="it may have been for memory; build the site again"
             ) from error
+        except BaseException:
+            _end(pool)
+            raise
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """Ends the processes in the middle of what they write, of which only whole files are ever seen."""
+    for process in list(pool._processes.values()):  # noqa: SLF001  # from Python 3.14 on, `terminate_workers`
+        process.terminate()
 
 
 @contextmanager
@@ -73,6 +82,6 @@ def _processors() -> int:
 
 
 def _begin() -> None:
-    """Ctrl-C ends the process that started this one, and that ends it."""
+    """Leaves Ctrl-C to the process that started this one, which ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.set_threshold(_COLLECT_AFTER)

@@ -39,7 +39,12 @@ def curves(lengths: Lengths, metric: str, label: str) -> Markup:
 
 
 def token_ticks(fewest: int, most: int) -> list[int]:
-    """Powers of two about from the shortest prompt to the longest, as many as stand beside each other."""
+    """Powers of two about from the shortest prompt to the longest, as many as stand beside each other.
+
+    The two prompts themselves, where they are too near each other for two such powers.
+    """
+    if most < 2 * fewest:
+        return [fewest, most]
     first, last = round(math.log2(fewest)), round(math.log2(most))
     step = -(-(last - first + 1) // _MOST_TICKS)
     return [2**power for power in range(first, last + 1, step)]

@@ -76,6 +76,7 @@ function ticks(found) {
   const tokens = found.flatMap((curve) => curve.of.prompt_tokens);
   if (!tokens.length) return [];
   const [first, last] = [Math.min(...tokens), Math.max(...tokens)].map((each) => Math.round(Math.log2(each)));
+  if (Math.max(...tokens) < 2 * Math.min(...tokens)) return [...new Set([Math.min(...tokens), Math.max(...tokens)])];
   const step = Math.ceil((last - first + 1) / MOST_TICKS);
   return Array.from({ length: Math.floor((last - first) / step) + 1 }, (_, number) => 2 ** (first + step * number));
 }
@@ -115,7 +116,7 @@ function restore() {
 }
 
 // Those that are chosen and not there yet.
-const others = () => Promise.all(checked("beside").map(async (field) => beside.set(field.value, await load(field.dataset.src))));
+const others = () => Promise.allSettled(checked("beside").map(async (field) => beside.set(field.value, await load(field.dataset.src))));
 
 function rows() {
   const parts = ["median", "low", "high"];

@@ -15,11 +15,18 @@ function load(src) {
     loaded.set(src, new Promise((resolve, reject) => {
       const script = document.createElement("script");
       script.src = src;
-      script.onload = () => resolve(handed);
-      script.onerror = () => {
+      const refuse = (why) => {
         loaded.delete(src);
-        reject(new Error(`there is no ${src}`));
+        reject(new Error(`${src} ${why}`));
       };
+      // A script that is cut short loads, too, but hands over nothing.
+      script.onload = () => {
+        const found = handed;
+        handed = null;
+        if (found) resolve(found);
+        else refuse("is damaged");
+      };
+      script.onerror = () => refuse("is not there");
       document.head.append(script);
     }));
   }

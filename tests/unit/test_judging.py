@@ -33,7 +33,9 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "regress.toml").write_text(CONFIG, encoding="utf-8")
     why = Why(written_on=date(2026, 10, 3), reason="first")
-    text = with_references(TWO_CASES, "bench.toml", [record(day, *TWO_KEYS) for day in range(3)], why)
+    text = with_references(
+        TWO_CASES.replace("cpu", "bench", 1), "bench.toml", [record(day, *TWO_KEYS) for day in range(3)], why
+    )
     (tmp_path / "bench.toml").write_text(text, encoding="utf-8")
     path = history.append(record(5, TWO_KEYS[0]), tmp_path / "history")
     return ["check", "--record", str(path)]
@@ -59,6 +61,31 @@ def test_verdicts_are_kept_beside_the_record_when_asked_for(
 
     assert main([*chosen, "--save"]) == 7
     assert path.name in capsys.readouterr().err
+
+
+def test_verdicts_by_another_runners_baseline_are_not_kept(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = (tmp_path / "bench.toml").read_text(encoding="utf-8").replace('runner = "bench"', 'runner = "other"')
+    (tmp_path / "other.toml").write_text(other, encoding="utf-8")
+    assert main([*arguments, "--baseline", "other.toml", "--save"]) == 2
+    assert "other.toml is of runner 'other', the record of 'bench'" in capsys.readouterr().err
+
+
+def test_verdicts_on_a_part_of_a_record_are_not_kept(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arguments, "--case", TWO_KEYS[1], "--save"]) == 2
+    assert f"'{TWO_KEYS[0]}' of the record would not be judged" in capsys.readouterr().err
+
+
+def test_a_record_of_some_cases_is_none_that_references_are_made_of(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The newest one lacks a case; the whole ones of before it are taken."""
+    del arguments
+    for day in range(3):
+        history.append(record(day, *TWO_KEYS), tmp_path / "history")
+    assert main(["baseline", "propose", "--reason", "again"]) == 0
+    assert "r5" not in capsys.readouterr().out
 
 
 def test_there_is_nothing_to_save_of_what_is_measured(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

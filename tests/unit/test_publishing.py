@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from factories import BASELINE_TEXT
 from html_page import read_html
+from pyarrow import parquet
 from site_entries import entry, later, store
 
 from regress.cli import main
@@ -89,7 +90,7 @@ def test_a_built_site_is_checked(arguments: list[str], tmp_path: Path, capsys: p
     """Problems on standard output, the count beside it, and the history's exit code where there are any."""
     main(arguments)
     capsys.readouterr()
-    check = [*arguments, "check"]
+    check = ["site", "check", "--config", arguments[2], "--site", str(tmp_path / "site")]
     assert main(check) == 0
     output, said = capsys.readouterr()
     assert output == ""
@@ -118,3 +119,17 @@ def test_parquet_wants_pyarrow(
 def test_parquet_is_written_beside_csv(arguments: list[str], tmp_path: Path) -> None:
     assert main([*arguments, "--parquet"]) == 0
     assert (tmp_path / "site" / "data" / "index.parquet").is_file()
+
+
+def test_parquet_that_is_there_is_kept_up_to_date(arguments: list[str], tmp_path: Path) -> None:
+    """`regress run` writes the site without asking for it."""
+    assert main([*arguments, "--parquet"]) == 0
+    store([entry(), entry(later(1)), entry(later(2))], tmp_path / "history")
+    assert main(arguments) == 0
+    found = parquet.read_table(tmp_path / "site" / "data" / "index.parquet")
+    assert len(set(found["run"].to_pylist())) == 3
+
+
+def test_what_is_for_building_is_not_for_checking(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arguments, "check"]) == 2
+    assert "--history is for building" in capsys.readouterr().err

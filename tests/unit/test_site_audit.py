@@ -155,6 +155,19 @@ def test_what_is_damaged_is_named_with_its_file(site: Path, damage: Callable[[Pa
     assert all(problem.startswith(expected) for problem in found)
 
 
+def test_pages_that_cannot_be_read_are_named(site: Path, tmp_path: Path) -> None:
+    """One in another encoding, one that leads nowhere, and one that leads out of the site."""
+    (site / "other.html").write_bytes("é".encode("latin-1"))
+    (site / "nowhere.html").symlink_to(tmp_path / "absent")
+    (tmp_path / "outside.html").write_text("", encoding="utf-8")
+    (site / "outside.html").symlink_to(tmp_path / "outside.html")
+    assert sorted(problem.partition(": ")[0] for problem in problems(site)) == [
+        "nowhere.html",
+        "other.html",
+        "outside.html",
+    ]
+
+
 def test_the_first_view_is_the_page_and_what_it_loads_without_plotly(sample: Path) -> None:
     names = {path.name for path in first_view(sample)}
     assert {"index.html", "site.css", "overview.js"} <= names

@@ -147,12 +147,17 @@ def test_nothing_measured_no_picture() -> None:
         (16, 3968, [16, 64, 256, 1024, 4096]),
         (64, 512, [64, 128, 256, 512]),
         (1, 2, [1, 2]),
-        (100, 110, [128]),
+        (5, 12, [4, 8, 16]),
     ],
 )
 def test_lengths_are_marked_at_powers_of_two(fewest: int, most: int, ticks: list[int]) -> None:
     assert token_ticks(fewest, most) == ticks
     assert all(math.log2(tick).is_integer() for tick in ticks)
+
+
+def test_prompts_near_each_other_are_marked_themselves() -> None:
+    """No power of two may lie between them, and one beyond both would lie off the chart."""
+    assert token_ticks(1500, 1600) == [1500, 1600]
 
 
 def test_the_script_has_a_row_for_each_toolchain_and_a_place_for_each_length() -> None:
