@@ -15,7 +15,7 @@ from site_entries import ASSETS, OTHER, TEMPLATES, entry, judged, later, make_ba
 
 from regress import history
 from regress.record import encode
-from regress.site import build, chapter
+from regress.site import build, chapter, places
 from regress.site.overview import NEWEST_RUNS
 from regress.site.render import Pages
 
@@ -189,6 +189,20 @@ def test_a_site_built_again_is_the_one_built_from_nothing(site: Site, change: Ca
         name: data for name, data in before.items() if name not in anew
     }
     assert (anew == before) == (change is touched)
+
+
+def test_pages_load_the_plotly_that_is_there(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that nothing else has changed."""
+    site.build()
+    monkeypatch.setattr(places, "plotly_name", lambda: "plotly-9.9.9.min.js")
+
+    again = contents(site.build())
+
+    assert not [
+        name
+        for name, data in again.items()
+        if name.endswith(".html") and b"plotly-" in data.replace(b"plotly-9.9.9", b"")
+    ]
 
 
 @pytest.mark.parametrize("harm", ["none", "no cache", "a damaged cache", "no site", "a page gone", "a page changed"])

@@ -198,6 +198,8 @@ def test_what_pages_over_many_runs_do_not_show_is_not_looked_at() -> None:
         (b'"decode_tokens_per_s": [', b'"decode_tokens_per_s": [-1, ', "Expected `float` > 0.0"),
         (b'"runner": "bench"', b'"runner": "../.."', "record.json: Expected `str` matching regex"),
         (b"/p64+16", b"/p0+16", "record.json: Expected `str` matching regex"),
+        # The name of a file, which cannot be of any length.
+        (b'"key": "', b'"key": "' + b"t" * 200, "record.json: Expected `str` of length <= 160"),
         (b'"id": "', b'"id": "/', "record.json: Expected `str` matching regex"),
         (b'"harness": "', b'"harness": "\xff', "record.json: "),
         (b"]", b"", "record.json: JSON is malformed"),
