@@ -199,7 +199,7 @@ def save(job: Job, records: Sequence[Record]) -> list[Path]:
         for record in records:
             paths.append(history.append(record, job.history))  # noqa: PERF401  # those that are in count, if one fails
     except HistoryError as error:
-        raise _kept(job, records[len(paths) :], error) from error
+        raise _error_naming_where_kept(job, records[len(paths) :], error) from error
     return paths
 
 
@@ -210,11 +210,11 @@ def _kept_if_ended(job: Job, campaign: Campaign) -> Iterator[None]:
         yield
     except BaseException:
         records = [_measured_part(record) for record in campaign.records()]
-        _keep(job, [record for record in records if record.cases])
+        _keep_and_say_where(job, [record for record in records if record.cases])
         raise
 
 
-def _keep(job: Job, records: Sequence[Record]) -> None:
+def _keep_and_say_where(job: Job, records: Sequence[Record]) -> None:
     """Says where the records were kept; that they could not be must not hide what ended the measurement."""
     try:
         for record in records:
@@ -223,7 +223,7 @@ def _keep(job: Job, records: Sequence[Record]) -> None:
         job.reporter.note("\n".join(error.lines()))
 
 
-def _kept(job: Job, records: Sequence[Record], error: HistoryError) -> HistoryError:
+def _error_naming_where_kept(job: Job, records: Sequence[Record], error: HistoryError) -> HistoryError:
     """The error with where the records were kept instead, or why they are lost."""
     try:
         kept = [history.append(record, job.home / UNSAVED) for record in records]

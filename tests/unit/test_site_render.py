@@ -105,8 +105,8 @@ def test_the_overview_counts_runs_and_runners_and_dates_the_newest() -> None:
 
     one, many = index(entry()).one("header"), index(entry(), entry(elsewhere)).one("header")
 
-    assert one.text.startswith("Trends 1 run on 1 runner, the newest of 2026-10-03 12:00 UTC")
-    assert many.text.startswith("Trends 2 runs on 2 runners, the newest of 2026-10-04 12:00 UTC")
+    assert one.text == "Trends 1 run on 1 runner, the newest of 2026-10-03 12:00 UTC · all values as CSV"
+    assert many.text == "Trends 2 runs on 2 runners, the newest of 2026-10-04 12:00 UTC · all values as CSV"
     assert many.one("time").get("datetime") == "2026-10-04T12:00:00+00:00"
 
 
