@@ -183,6 +183,7 @@ def _add_site(commands: _Commands[argparse.ArgumentParser]) -> None:
     command.add_argument("--history", metavar="DIR", help="folder of the records")
     command.add_argument("--site", metavar="DIR", help="folder of the site")
     command.add_argument("--parquet", action="store_true", help="write all values as Parquet, too (takes pyarrow)")
+    command.add_argument("--plotly", metavar="FILE", help="a bundle of Plotly's script in place of the whole one")
     command.add_argument("--host", metavar="NAME", help="address to serve at (default: 127.0.0.1, this machine alone)")
     command.add_argument("--port", type=quantity.port, metavar="N", help="port to serve at (default: one that is free)")
 
