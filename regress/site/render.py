@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
-from regress.site import places, rows, svg, units
+from regress.site import parts, places, svg, units
 from regress.site.badge import badge_of
 from regress.site.baselines import baseline_pages
 from regress.site.curves import curves
@@ -36,17 +36,7 @@ if TYPE_CHECKING:
     from regress.site.overview import Runner
     from regress.site.regressions import Event
     from regress.site.series import Series
-    from regress.verdict import Outcome
 
-OUTCOMES: dict[Outcome, tuple[str, str]] = {
-    "pass": ("✓", "a loss of the tolerance is excluded; build and answers are in order"),
-    "improved": ("▲", "better than the reference, beyond noise and tolerance"),
-    "regressed": ("▼", "worse than the reference beyond noise, and not inside the tolerance; or other answers"),
-    "inconclusive": ("?", "the measurements do not decide; the sentence says why"),
-    "broken": ("✕", "does not build, load or run"),
-    "missing": ("∅", "cannot be compared; the sentence beside it says why"),
-}
-"""Outcome to the sign that carries it without colour, and what it means."""
 MOST_ROWS = 50
 """Runs in the table of a series; a CSV file has all of them."""
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -97,7 +87,7 @@ class Pages:
             keep_trailing_newline=True,
         )
         self._environment.filters.update(_FILTERS)
-        self._environment.globals.update(outcomes=OUTCOMES, site_title=title, plotly=plotly)
+        self._environment.globals.update(_GLOBALS, site_title=title, plotly=plotly)
 
     def index(self, whole: Whole) -> str:
         """`index.html`."""
@@ -252,6 +242,13 @@ def _devices_url(series: Series) -> str:
     return f"devices.html#?model={model}&workload={workload}"
 
 
+_GLOBALS = {
+    "badge": parts.badge,
+    "nothing": parts.NOTHING,
+    "outcomes": parts.OUTCOMES,
+    "time": parts.time,
+    "value": parts.value,
+}
 _FILTERS = {
     "cell": units.cell,
     "change": units.change,
@@ -259,22 +256,22 @@ _FILTERS = {
     "data_url": lambda record: quote(places.data_path(record)),
     "day": units.day,
     "devices_url": _devices_url,
-    "digest": rows.digest,
-    "digests": rows.digests,
+    "digest": parts.digest,
+    "digests": parts.digests,
     "duration": units.duration,
-    "heads": rows.heads,
+    "heads": parts.heads,
     "iso": units.iso,
     "index_url": lambda runner: quote(places.index_path(runner.name)),
-    "kernels": rows.kernels,
+    "kernels": parts.kernels,
     "lengths_url": lambda lengths, suffix=".html": quote(places.lengths_path(lengths, suffix)),
-    "medians": rows.medians,
+    "medians": parts.medians,
     "metric_label": units.metric_label,
     "percent": units.percent,
     "plot": _plot,
     "quantity": units.quantity,
     "rate": units.rate,
     "ratio": units.ratio,
-    "replicates": rows.replicates,
+    "replicates": parts.replicates,
     "reference_url": lambda report: quote(f"runs/{report.runner}/{report.reference_record}.html"),
     "run_name": _run_name,
     "run_url": _run_url,

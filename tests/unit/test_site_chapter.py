@@ -152,8 +152,8 @@ def titled_otherwise(site: Site) -> None:
 
 
 def drawn_otherwise(site: Site) -> None:
-    path = site.templates / "macros.html"
-    path.write_text(path.read_text(encoding="utf-8").replace("not measured", "unmeasured"), encoding="utf-8")
+    path = site.templates / "base.html"
+    path.write_text(path.read_text(encoding="utf-8").replace("records alone", "records"), encoding="utf-8")
 
 
 def touched(site: Site) -> None:
