@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     _add_profile(commands)
     _add_drill(commands)
     _add_aa(commands)
+    _add_plan(commands)
     _add_site(commands)
     _add_toolchain(commands)
     _add_doctor(commands)
@@ -169,6 +170,15 @@ def _add_aa(commands: _Commands[argparse.ArgumentParser]) -> None:
         "--history", metavar="DIR", help="folder of the checks (default: in the cache; with --count-only: the history)"
     )
     command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_plan(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "plan", "planning:plan_command", "say which runners measure what")
+    command.add_argument(
+        "--runner", action="append", default=[], metavar="NAME", help="this runner; repeatable (default: all declared)"
+    )
+    command.add_argument("--toolchain", metavar="NAME", help="toolchain to judge (default: the last of run.toolchains)")
+    command.add_argument("--json", action="store_true", help="print the matrix of a workflow, in one line")
 
 
 def _add_site(commands: _Commands[argparse.ArgumentParser]) -> None:

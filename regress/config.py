@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from regress.errors import ConfigError, RegressError, UsageError, did_you_mean
+from regress.stored import RUNNER_NAME
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -67,12 +68,32 @@ class RunSpec(Table, frozen=True):
     toolchains: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
+Label = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z ._-]*\Z", max_length=256)]
+
+
+class RunnerSpec(Table, frozen=True):
+    """`[runners.NAME]`: a machine that measures for the workflows.
+
+    Attributes:
+        labels: Labels that it is registered with; `self-hosted` and its name where there are none.
+        baseline: Its baseline file, relative to `regress.toml`; `baselines/NAME.toml` where `None`.
+        environment: Environment of the repository whose rules its jobs wait for, such as an approval.
+        timeout_minutes: Minutes after which a job on it is ended; five days is what GitHub allows.
+    """
+
+    labels: tuple[Label, ...] = ()
+    baseline: str | None = None
+    environment: Label = "device"
+    timeout_minutes: Annotated[int, msgspec.Meta(ge=1, le=7200)] = 240
+
+
 class Config(Table, frozen=True):
     """All of `regress.toml`.
 
     Attributes:
         run: Defaults of `regress run`.
         toolchains: The declared toolchains by name.
+        runners: The declared runners by name.
         title: Title of the site.
         history: Folder of the records, relative to the working folder.
         site: Folder the site is written to, relative to the working folder.
@@ -80,6 +101,7 @@ class Config(Table, frozen=True):
 
     run: RunSpec
     toolchains: dict[str, ToolchainSpec]
+    runners: dict[str, RunnerSpec] = {}
     title: str = "regress"
     history: str = "history"
     site: str = "site"
@@ -116,13 +138,23 @@ def parse_config(text: str, name: str) -> Config:
         toolchain: _toolchain(table, toolchain, f"{name}: toolchains.{toolchain}")
         for toolchain, table in declared.items()
     }
+    runners = _runners(document.pop("runners", {}), f"{name}: runners")
     config = convert({**document, "toolchains": {}}, Config, name)
     for toolchain in config.run.toolchains:
         if toolchain not in toolchains:
             raise ConfigError(
                 f"{name}: run.toolchains: no toolchain '{toolchain}'{did_you_mean(toolchain, toolchains)}"
             )
-    return msgspec.structs.replace(config, toolchains=toolchains)
+    return msgspec.structs.replace(config, toolchains=toolchains, runners=runners)
+
+
+def _runners(declared: object, where: str) -> dict[str, RunnerSpec]:
+    if not isinstance(declared, dict):
+        raise ConfigError(f"{where}: expected a table of runners")
+    for name in declared:
+        if not re.fullmatch(RUNNER_NAME, name):
+            raise ConfigError(f"{where}.{name}: a runner's name holds letters, digits and . _ - only")
+    return {name: convert(table, RunnerSpec, f"{where}.{name}", within=True) for name, table in declared.items()}
 
 
 def _toolchain(table: object, name: str, where: str) -> ToolchainSpec:

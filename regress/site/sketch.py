@@ -13,10 +13,10 @@ import msgspec
 from regress.errors import HistoryError
 from regress.guard import discards
 from regress.recipe import own_flags
-from regress.record import SCHEMA, CaseKey, Environment, RecordId, RunnerName, Stage, first_duplicate
+from regress.record import SCHEMA, CaseKey, Environment, RecordId, Stage, first_duplicate
 from regress.replicate import Discarded, GuardReason  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.site.facts import SHOWN, Case, Facts, Fault, Run, Said, Value, median, value_of
-from regress.stored import DAMAGED, Instant, Positive, Sha256
+from regress.stored import DAMAGED, Instant, Positive, RunnerName, Sha256
 from regress.verdict import SCHEMA as REPORT_SCHEMA
 from regress.verdict import SEVERITY, Outcome, Reason
 
