@@ -8,7 +8,8 @@ from regress import __version__, quantity
 
 _EXIT_CODES = """\
 exit codes: 0 pass or improved, 1 regressed, 2 usage, 3 configuration, 4 toolchain, 5 build, 6 bench, 7 history,
-8 inconclusive or not comparable, 70 a defect of regress, 130 interrupted, 141 the reader of the output went away"""
+8 inconclusive or not comparable, 9 something newer exists (bump --check), 70 a defect of regress, 130 interrupted,
+141 the reader of the output went away"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     _add_drill(commands)
     _add_aa(commands)
     _add_plan(commands)
+    _add_bump(commands)
     _add_site(commands)
     _add_toolchain(commands)
     _add_doctor(commands)
@@ -179,6 +181,14 @@ def _add_plan(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     command.add_argument("--toolchain", metavar="NAME", help="toolchain to judge (default: the last of run.toolchains)")
     command.add_argument("--json", action="store_true", help="print the matrix of a workflow, in one line")
+
+
+def _add_bump(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "bump", "bumping:bump_command", "declare a newer toolchain, where there is one")
+    command.add_argument("names", nargs="*", metavar="NAME", help="what to follow (default: all of [bump])")
+    command.add_argument("--check", action="store_true", help="write nothing; exit 9 where there is a newer one")
+    command.add_argument("--archive", metavar="DIR", help="keep its wheels there, as `toolchain bundle` packs them")
+    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_site(commands: _Commands[argparse.ArgumentParser]) -> None:
