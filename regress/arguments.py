@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     _add_aa(commands)
     _add_plan(commands)
     _add_bump(commands)
+    _add_install_workflows(commands)
     _add_site(commands)
     _add_toolchain(commands)
     _add_doctor(commands)
@@ -189,6 +190,17 @@ def _add_bump(commands: _Commands[argparse.ArgumentParser]) -> None:
     command.add_argument("--check", action="store_true", help="write nothing; exit 9 where there is a newer one")
     command.add_argument("--archive", metavar="DIR", help="keep its wheels there, as `toolchain bundle` packs them")
     command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_install_workflows(commands: _Commands[argparse.ArgumentParser]) -> None:
+    text = "give a repository the workflows that measure, publish and bump"
+    command = commands.add_parser(
+        "install-workflows", help=text, description=f"{text[0].upper()}{text[1:]}. docs/runner.md says what comes next."
+    )
+    command.set_defaults(call="installing:install_workflows")
+    command.add_argument("folder", nargs="?", default=".", metavar="DIR", help="its root (default: here)")
+    command.add_argument("--diff", action="store_true", help="show what would change, write nothing")
+    command.add_argument("--source", metavar="REQUIREMENT", help="what installs regress there (default: this very one)")
 
 
 def _add_site(commands: _Commands[argparse.ArgumentParser]) -> None:
