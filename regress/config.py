@@ -67,6 +67,18 @@ class RunSpec(Table, frozen=True):
     toolchains: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
+class RemoteSpec(Table, frozen=True):
+    """`[remote]`: where `regress history push` and `pull` go when their command line does not say.
+
+    Attributes:
+        url: A git remote, or the URL of an object store; none where `None`.
+        branch: Branch of the git remote that holds the history.
+    """
+
+    url: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    branch: Annotated[str, msgspec.Meta(min_length=1)] = "regress-history"
+
+
 class Config(Table, frozen=True):
     """All of `regress.toml`.
 
@@ -76,6 +88,7 @@ class Config(Table, frozen=True):
         title: Title of the site.
         history: Folder of the records, relative to the working folder.
         site: Folder the site is written to, relative to the working folder.
+        remote: Where the history is shared.
     """
 
     run: RunSpec
@@ -83,6 +96,7 @@ class Config(Table, frozen=True):
     title: str = "regress"
     history: str = "history"
     site: str = "site"
+    remote: RemoteSpec = RemoteSpec()
 
     def toolchain(self, name: str) -> ToolchainSpec:
         """The toolchain of that name.
