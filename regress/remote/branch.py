@@ -154,16 +154,15 @@ class Branch:
     def _offer(self, mirror: Mirror, folder: Folder, names: Sequence[str]) -> None:
         """Puts files onto the tip and offers that to the remote."""
         with mirror.work() as work:
-            ids = tree.store(mirror, work, folder, names)
+            ids = tree.store(mirror, folder, names)
             commit = tree.commit(mirror, work, ids)
             answer = mirror.git(
                 *("push", "--porcelain", "--quiet", "--no-verify", git.REMOTE, f"{commit}:refs/heads/{self.name}"),
-                env={"GIT_ALTERNATE_OBJECT_DIRECTORIES": str(work / "objects")},
                 timeout_s=git.NETWORK_S,
             )
         if not answer.ok:
             raise not_pushed(self.shown, answer)
-        mirror.moved(commit)
+        mirror.moved(commit, uses=len(ids))
         for name, mark in ids.items():
             folder.given(name, mark)
 

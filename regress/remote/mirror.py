@@ -1,4 +1,4 @@
-"""What this machine keeps of a branch on a git remote: commits and trees of the tips it has seen, and no file.
+"""What this machine keeps of a branch on a git remote: commits and trees of the tips it has seen, and what it pushed.
 
     <cache>/remotes/<key>/lock             held by the process that exchanges with the branch
     <cache>/remotes/<key>/state.json       which mirror is in use, and the last tip known
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from regress.git import Answer, Git
 
 MOST_USES = 500
-"""Exchanges after which a mirror is made anew: each leaves some trees in it."""
+"""Exchanges, and files pushed, after which a mirror is made anew: it keeps what each of them left."""
 OLD_S = 86_400.0
 """A mirror that nothing has changed in for so long, in seconds, is used by no process any more."""
 
@@ -45,7 +45,7 @@ class State(Stored, frozen=True):
     Attributes:
         mirror: Name of the folder in use.
         tip: The last commit known to be the branch's tip; `None` where none is.
-        uses: Exchanges that it was used for.
+        uses: Exchanges, and files pushed, that it was used for.
     """
 
     mirror: str
@@ -61,6 +61,7 @@ class Mirror:
         self._env = env
         self._state = _read(folder)
         self.is_new = False
+        self._clear()
         if self._state is None or self._state.uses >= MOST_USES:
             self.renew()
 
@@ -90,7 +91,6 @@ class Mirror:
         Raises:
             HistoryError: git or the cache refuses.
         """
-        self._clear()
         path = self._folder / f"{secrets.token_hex(4)}.git"
         path.mkdir(parents=True)
         there = git.Git(folder=path, env=self._env, repository=path)
@@ -103,18 +103,19 @@ class Mirror:
 
     def _clear(self) -> None:
         """Removes the mirrors of before that no process uses."""
+        used = self._state.mirror if self._state else None
         for path in self._folder.glob("*.git"):
             with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > OLD_S:
+                if path.name != used and time.time() - path.stat().st_mtime > OLD_S:
                     shutil.rmtree(path, ignore_errors=True)
 
     def _keep(self, state: State) -> None:
         self._state = state
         history.write(self._folder / "state.json", encode(state))
 
-    def moved(self, tip: str | None) -> None:
-        """Remembers the branch's tip."""
-        self._keep(State(mirror=self._current.mirror, tip=tip, uses=self._current.uses + 1))
+    def moved(self, tip: str | None, uses: int = 1) -> None:
+        """Remembers the branch's tip, and how much came to the mirror with it."""
+        self._keep(State(mirror=self._current.mirror, tip=tip, uses=self._current.uses + uses))
 
     def fetch(self, branch: str) -> Answer:
         """How fetching the branch's tip ended; it is `tip` then.

@@ -42,15 +42,15 @@ def listing(mirror: Mirror) -> dict[str, str]:
     return found
 
 
-def store(mirror: Mirror, work: Path, folder: Folder, names: Sequence[str]) -> dict[str, str]:
-    """Name to git's id of files that now lie among the objects of an exchange.
+def store(mirror: Mirror, folder: Folder, names: Sequence[str]) -> dict[str, str]:
+    """Name to git's id of files that now lie among the mirror's objects.
 
     Raises:
         HistoryError: One was changed since it was looked into.
     """
     stdin = "".join(f"{name}\n" for name in names).encode()
     hashing = ("hash-object", "-w", "--no-filters", "--stdin-paths")
-    answer = _require(mirror.git(*hashing, stdin=stdin, env=mirror.apart(work / "objects"), cwd=folder.root))
+    answer = _require(mirror.git(*hashing, stdin=stdin, cwd=folder.root))
     folder.require_unchanged(names)
     return dict(zip(names, answer.text.splitlines(), strict=True))
 
