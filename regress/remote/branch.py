@@ -178,7 +178,8 @@ class Branch:
                 answer = mirror.fetch_files(sorted(set(chunk.values())), work / "objects")
                 if not answer.ok:
                     raise not_read(self.shown, answer)
-                taken += [name for name, data in tree.contents(mirror, work, chunk, folder) if folder.take(name, data)]
+                fetched = tree.contents(mirror, work, chunk, folder)
+                taken += [name for name, data in fetched if folder.take(name, data, marks[name])]
         return tuple(taken)
 
 

@@ -137,8 +137,13 @@ class Folder:
         places = {name: place for name, place in lacking.items() if place}
         return sorted(places, key=lambda name: (places[name].is_report, name))
 
-    def take(self, name: str, data: bytes) -> bool:
+    def take(self, name: str, data: bytes, mark: str) -> bool:
         """Writes a file that came from the remote; whether it was good.
+
+        Args:
+            name: Where it lies.
+            data: Its content.
+            mark: What the remote's listing says of that.
 
         Raises:
             HistoryError: The folder cannot be written.
@@ -152,7 +157,8 @@ class Folder:
         if place.is_report and not (self.root / place.record.name).is_file():
             self._blame(name, f"{name}: its record is not there, or not good")
             return False
-        history.write(self.root / name, data, new=True)
+        path = history.write(self.root / name, data, new=True)
+        self.seen.add(name, Stamp.of(path.lstat()), mark)
         return True
 
     def _require_own_folders(self, name: str) -> None:

@@ -76,11 +76,13 @@ class Store:
         """
         taken: list[str] = []
         with self._telling("read"):
-            names = folder.to_take(self._list_all(), self._is_same)
+            marks = self._list_all()
+            names = folder.to_take(marks, self._is_same)
             for first in range(0, len(names), _TAKEN_AT_ONCE):
                 fit = [name for name in names[first : first + _TAKEN_AT_ONCE] if self._is_small(folder, name)]
                 contents = self._each(self._get, fit)
-                taken += [name for name, data in zip(fit, contents, strict=True) if folder.take(name, data)]
+                pairs = zip(fit, contents, strict=True)
+                taken += [name for name, data in pairs if folder.take(name, data, marks[name])]
         return Exchanged(moved=tuple(taken))
 
     def _list_months(self, months: Iterable[str]) -> dict[str, str]:
