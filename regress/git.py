@@ -108,17 +108,32 @@ class Answer:
 def telling_line(stderr: str) -> str | None:
     """The line of git's words that says why, without secrets; `None` where it said nothing.
 
-    What the other side says comes first: git's own line after it only says that there was something.
+    What the other side says comes first, or the program that should have reached it: git's own line after it only says
+    that there was something.
     """
-    lines = [re.sub(r"[^\x20-\x7e\xa0-\U0010ffff]+", " ", line).strip() for line in stderr.splitlines()]
-    told = [re.sub(r"^remote:\s*", "", line) for line in lines if line.startswith("remote:")]
-    chosen = (
-        next((line for line in told if re.match(r"(?i)(fatal|error|gh\d+)\b", line)), None)
-        or next((line for line in told if line), None)
-        or next((line for line in lines if line.startswith(("fatal: ", "error: "))), None)
-        or next((line for line in reversed(lines) if line), None)
-    )
-    return without_secrets(re.sub(r"^(fatal|error): ", "", chosen))[:300] if chosen else None
+    lines = [line for line in map(_plain, stderr.splitlines()) if line]
+    told = [text for text in (_TOLD.sub("", line) for line in lines if _TOLD.match(line)) if text]
+    own = [line for line in lines if line.startswith(("fatal: ", "error: "))]
+    before = [line for line in lines[: lines.index(own[0])] if not _TOLD.match(line)] if own else []
+    chosen = [
+        *(line for line in told if _GRAVE.match(line)),
+        *told,
+        *(before[-1:] if own and _EMPTY.search(own[0]) else ()),
+        *own,
+        *lines[-1:],
+    ]
+    return without_secrets(re.sub(r"^(fatal|error): ", "", chosen[0]))[:300] if chosen else None
+
+
+_TOLD = re.compile(r"^remote:\s*")
+_GRAVE = re.compile(r"(fatal|error|gh\d+)\b", re.IGNORECASE)
+_EMPTY = re.compile(r"Could not read from remote|hung up|early EOF")
+"""git's words for that the program that should have reached the remote ended."""
+
+
+def _plain(line: str) -> str:
+    """A line without control characters."""
+    return re.sub(r"[^\x20-\x7e\xa0-\U0010ffff]+", " ", line).strip()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     # The driver's own are a minute for a connection, five times over.
     "s3": {"config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 3}}},
 }
+_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az", "hf"})
 _DRIVERS = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
 
 
@@ -47,6 +48,7 @@ class Store:
 
     def __init__(self, address: StoreAddress) -> None:
         self.shown = address.shown
+        self._scheme = address.scheme
         self._fs, self._root = _opened(address)
         self._infos: dict[str, Info] = {}
 
@@ -139,10 +141,11 @@ class Store:
     def _put(self, folder: Folder, name: str) -> None:
         """Writes a file that is not there; one that came in between is looked at."""
         data = folder.data(name)
-        with contextlib.suppress(NotImplementedError):
-            self._fs.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
+        path = self._path(name)
+        if self._scheme not in _BUCKETS:  # these have no folders, and would make a bucket of a misspelt name
+            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
         try:
-            self._fs.pipe_file(self._path(name), data, mode="create")
+            self._fs.pipe_file(path, data, mode="create")
         except FileExistsError:
             if self._get(name) != data:
                 folder.refuse_other(name)

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -41,9 +41,15 @@ class Machine:
     def history(self) -> Path:
         return self.folder / self.name / "history"
 
-    def regress(self, *arguments: str | Path, cut_after_s: float | None = None, whole: bool = False) -> process.Output:
+    def regress(
+        self,
+        *arguments: str | Path,
+        cut_after_s: float | None = None,
+        whole: bool = False,
+        python: Sequence[str] = ("-m", "regress"),
+    ) -> process.Output:
         """Runs `regress history`; killed with SIGKILL after so many seconds, with all it started where `whole`."""
-        argv = [sys.executable, "-m", "regress", "history", *arguments, "--history", self.history]
+        argv = [sys.executable, *python, "history", *arguments, "--history", self.history]
         env = {**os.environ, "REGRESS_HOME": str(self.folder / self.name / "home"), **self.env}
         env["PYTHONPATH"] = str(REPOSITORY)
         if cut_after_s is None or not whole:
@@ -99,10 +105,8 @@ def _cut(after_s: float) -> process.Watch:
 def _kill(pid: int) -> None:
     family = [pid, *_descendants(pid)]
     for each in family:
-        try:
+        with suppress(ProcessLookupError):  # it has ended by itself
             os.kill(each, signal.SIGKILL)
-        except ProcessLookupError:
-            continue  # it has ended by itself
 
 
 def _descendants(pid: int) -> Iterator[int]:
@@ -130,14 +134,14 @@ def campaign(machines: Sequence[Machine], remote: str, rounds: int, seed: int, l
         seed: Of who is killed, when, and whether with all that it started.
         longest_s: A kill comes within so many seconds.
     """
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311  # who is killed is no secret
     ends = {"pushed": 0, "killed": 0, "failed": 0}
     for _ in range(rounds):
         for machine in machines:
             machine.measure()
         cuts = [
-            {"cut_after_s": chance.uniform(0.3, longest_s), "whole": chance.random() < 0.5}  # noqa: PLR2004  # half
-            if chance.random() < 0.5  # noqa: PLR2004  # half
+            {"cut_after_s": chance.uniform(0.3, longest_s), "whole": chance.random() < 0.5}  # half
+            if chance.random() < 0.5  # half
             else {}
             for _ in machines
         ]
@@ -146,4 +150,5 @@ def campaign(machines: Sequence[Machine], remote: str, rounds: int, seed: int, l
         for output in outputs:
             ends["pushed" if output.exit.ok else "killed" if output.exit.signal else "failed"] += 1
             assert output.exit.ok or output.exit.signal, output.stderr
+    sys.stdout.write(f"{rounds} rounds: {ends}\n")
     return ends
