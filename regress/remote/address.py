@@ -12,11 +12,16 @@ from regress.errors import UsageError
 from regress.redact import without_secrets
 
 if TYPE_CHECKING:
-    from regress.git import Git
+    from collections.abc import Callable
+
+    from regress.git import Answer
+
+    Here = Callable[..., Answer]
+    """A call of git in the working folder."""
 
 GIT_SCHEMES = frozenset({"file", "git", "git+ssh", "http", "https", "ssh", "ssh+git"})
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://.+", re.DOTALL)
-_LIKE_SCP = re.compile(r"[^/:\s-][^/:\s]*:(?!:).+")
+_LIKE_SCP = re.compile(r"[^/:\s-][^/:\s]*:(?!:|//).+")
 _NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_./-]*")
 
 
@@ -69,7 +74,7 @@ def _key(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def address_of(text: str, here: Git) -> Address:
+def address_of(text: str, here: Here) -> Address:
     """What a remote's name, path or URL means.
 
     Args:
@@ -109,7 +114,7 @@ def _at(url: str, shown: str, path: Path | None = None) -> GitAddress:
     return GitAddress(shown=shown, url=url, push_url=url, path=path)
 
 
-def _named(text: str, here: Git) -> GitAddress | None:
+def _named(text: str, here: Here) -> GitAddress | None:
     """The remote of that name of the repository in the working folder; `None` where it has none."""
     if not _NAME.fullmatch(text):
         return None

@@ -114,8 +114,8 @@ class Branch:
         if not known:
             self._fetch(mirror)
         names = self._to_give(mirror, folder)
-        if known and not names:
-            self._fetch(mirror)  # that the remote has it all is for the remote to say
+        if known and (folder.problems or not names):
+            self._fetch(mirror)  # that the remote has it all, or something else, is for the remote to say
             names = self._to_give(mirror, folder)
         if names:
             self._offer(mirror, folder, names)
@@ -171,16 +171,15 @@ class Branch:
         self._fetch(mirror)
         marks = tree.listing(mirror)
         names = folder.to_take(marks, lambda name, data: tree.blob_id(data) == marks[name])
-        taken: list[str] = []
         for first in range(0, len(names), FILES_AT_ONCE):
             chunk = {name: marks[name] for name in names[first : first + FILES_AT_ONCE]}
             with mirror.work() as work:
                 answer = mirror.fetch_files(sorted(set(chunk.values())), work / "objects")
                 if not answer.ok:
                     raise not_read(self.shown, answer)
-                fetched = tree.contents(mirror, work, chunk, folder)
-                taken += [name for name, data in fetched if folder.take(name, data, marks[name])]
-        return tuple(taken)
+                for name, data in tree.contents(mirror, work, chunk, folder):
+                    folder.take(name, data, marks[name])
+        return tuple(folder.taken)
 
 
 T = TypeVar("T")

@@ -28,14 +28,18 @@ class Folder:
     def __init__(self, root: Path, seen: Seen) -> None:
         self.root = root
         self.seen = seen
+        self.taken: list[str] = []
         self._found = contents(root)
         self._fit: set[str] = set()
-        self._problems: dict[str, HistoryError] = {str(error): error for error in self._found.strays}
+        self._unfit: dict[str, HistoryError] = {str(error): error for error in self._found.strays}
+        self._refused: dict[str, HistoryError] = {}
+        """By what the remote was thought to have, which another look at it may show to be otherwise."""
 
     @property
     def problems(self) -> list[HistoryError]:
         """What could not be exchanged, and why."""
-        return [self._problems[key] for key in sorted(self._problems)]
+        problems = {**self._refused, **self._unfit}
+        return [problems[key] for key in sorted(problems)]
 
     @property
     def names(self) -> list[str]:
@@ -58,14 +62,15 @@ class Folder:
             same: Compares a file that both have.
             names: Files to look at; all where `None`.
         """
+        self._refused.clear()
         lacking = [name for name in (self.names if names is None else names) if not self._is_there(name, marks, same)]
         places = self._found.places
         lacking.sort(key=lambda name: (places[name].is_report, name))
-        given: list[str] = []
+        given: dict[str, None] = {}
         for name in lacking:
             if self._is_fit(name) and self._has_record(name, marks, given):
-                given.append(name)
-        return given
+                given[name] = None
+        return list(given)
 
     def _is_there(self, name: str, marks: Mapping[str, str], same: Same) -> bool:
         """Whether the remote has the file; one that differs is there, too, and a problem."""
@@ -81,19 +86,19 @@ class Folder:
                 self.refuse_other(name)
         return True
 
-    def _has_record(self, name: str, marks: Mapping[str, str], given: list[str]) -> bool:
+    def _has_record(self, name: str, marks: Mapping[str, str], given: Mapping[str, None]) -> bool:
         record = self._found.places[name].record.name
         good = record == name or record in marks or record in given
         if not good:
-            self._blame(name, f"{name}: its record is not there, or not good")
+            self.refuse(name, HistoryError(f"{name}: its record is not there, or not good"))
         return good
 
     def _is_fit(self, name: str) -> bool:
-        if name not in self._fit and name not in self._problems:
+        if name not in self._fit and name not in self._unfit:
             try:
                 self.data(name)
             except HistoryError as error:
-                self._problems[name] = error
+                self._unfit[name] = error
             else:
                 self._fit.add(name)
         return name in self._fit
@@ -127,18 +132,20 @@ class Folder:
             marks: Name to mark of what the remote has.
             same: Compares a file that both have.
         """
+        self._refused.clear()
         for name in self.names:
             self._is_there(name, marks, same)
         lacking = {name: layout.place_of(name) for name in marks if name not in self._found.stamps}
         strange = sorted(name for name, place in lacking.items() if place is None)
         if strange:
             more = f", and {len(strange) - 1:,} more" if len(strange) > 1 else ""
-            self._blame(strange[0], f"the remote has what is no file of a history: {strange[0]}{more}")
+            message = f"the remote has what is no file of a history: {strange[0]}{more}"
+            self.refuse(strange[0], HistoryError(message))
         places = {name: place for name, place in lacking.items() if place}
         return sorted(places, key=lambda name: (places[name].is_report, name))
 
-    def take(self, name: str, data: bytes, mark: str) -> bool:
-        """Writes a file that came from the remote; whether it was good.
+    def take(self, name: str, data: bytes, mark: str) -> None:
+        """Writes a file that came from the remote, if it is good.
 
         Args:
             name: Where it lies.
@@ -148,18 +155,26 @@ class Folder:
         Raises:
             HistoryError: The folder cannot be written.
         """
+        path = self.root / name
         try:
             place = layout.check_file(name, data)
             self._require_own_folders(name)
+            self._require_record(name, place)
         except HistoryError as error:
-            self._problems[name] = error
-            return False
+            self.refuse(name, error)
+            return
+        if not path.exists():
+            history.write(path, data)
+            self.taken.append(name)
+        elif history.read(path) != data:  # it has come since the folder was looked into
+            self.refuse_other(name)
+            return
+        self._found.stamps[name], self._found.places[name] = Stamp.of(path.lstat()), place
+        self.seen.add(name, self._found.stamps[name], mark)
+
+    def _require_record(self, name: str, place: layout.Place) -> None:
         if place.is_report and not (self.root / place.record.name).is_file():
-            self._blame(name, f"{name}: its record is not there, or not good")
-            return False
-        path = history.write(self.root / name, data, new=True)
-        self.seen.add(name, Stamp.of(path.lstat()), mark)
-        return True
+            raise HistoryError(f"{name}: its record is not there, or not good")
 
     def _require_own_folders(self, name: str) -> None:
         """Refuses to write through a link: it leads out of the history."""
@@ -180,20 +195,17 @@ class Folder:
         """
         return any(self.seen.stamp(name) and name not in marks for name in self.within(months))
 
+    def refuse(self, name: str, error: HistoryError) -> None:
+        """Names a file that could not be exchanged."""
+        self._refused[name] = error
+
     def refuse_other(self, name: str) -> None:
         """Names a file that the remote has with other content."""
-        self._blame(name, f"{name}: the remote has another file of this name", hint=_DIFFERENT)
+        self.refuse(name, HistoryError(f"{name}: the remote has another file of this name", hint=_DIFFERENT))
 
     def is_refused(self, name: str) -> bool:
         """Whether a file could not be exchanged."""
-        return name in self._problems
-
-    def refuse(self, name: str, error: HistoryError) -> None:
-        """Names a file that could not be exchanged."""
-        self._problems[name] = error
-
-    def _blame(self, name: str, message: str, hint: str | None = None) -> None:
-        self._problems[name] = HistoryError(message, hint=hint)
+        return name in self._refused
 
 
 _DIFFERENT = "a record never changes: look which of the two is the right one, and move the other away"

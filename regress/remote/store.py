@@ -1,14 +1,16 @@
 """A history in a folder of an object store, or of anything else that fsspec reaches.
 
-There is no rename in an object store, and none is needed: one request puts a whole file there or nothing. Two writers
-never write the same path, and where the store can refuse to replace a file, it is asked to. A report goes after its
-record, so that none ever stands alone.
+There is no rename in an object store, and none is needed: one request puts a whole file there or nothing; elsewhere
+a file gets its name once it is whole. Two writers never write the same path, and where the store can refuse to replace
+a file, it is asked to. A report goes after its record, so that none ever stands alone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -34,7 +36,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     # The driver's own are a minute for a connection, five times over.
     "s3": {"config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 3}}},
 }
+_HIDDEN = re.compile(r"(^|/)\.[^/]*\.tmp$")
+"""What a write that was interrupted leaves."""
 _BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az", "hf"})
+"""Kinds that write a file whole or not at all, and that have no folders."""
 _DRIVERS = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
 
 
@@ -76,16 +81,14 @@ class Store:
         Raises:
             HistoryError: It cannot be reached, or the folder cannot be written.
         """
-        taken: list[str] = []
         with self._telling("read"):
             marks = self._list_all()
             names = folder.to_take(marks, self._is_same)
             for first in range(0, len(names), _TAKEN_AT_ONCE):
                 fit = [name for name in names[first : first + _TAKEN_AT_ONCE] if self._is_small(folder, name)]
-                contents = self._each(self._get, fit)
-                pairs = zip(fit, contents, strict=True)
-                taken += [name for name, data in pairs if folder.take(name, data, marks[name])]
-        return Exchanged(moved=tuple(taken))
+                for name, data in zip(fit, self._each(self._get, fit), strict=True):
+                    folder.take(name, data, marks[name])
+        return Exchanged(moved=tuple(folder.taken))
 
     def _list_months(self, months: Iterable[str]) -> dict[str, str]:
         """Name to mark of the files in those folders."""
@@ -109,7 +112,8 @@ class Store:
 
     def _marks(self, infos: Iterable[Info]) -> dict[str, str]:
         for info in infos:
-            if info["type"] == "file" and (name := self._name(info["name"])):
+            name = self._name(info["name"])
+            if info["type"] == "file" and name and not _HIDDEN.search(name):
                 self._infos[name] = info
         return {name: _mark(info) for name, info in self._infos.items()}
 
@@ -141,14 +145,25 @@ class Store:
     def _put(self, folder: Folder, name: str) -> None:
         """Writes a file that is not there; one that came in between is looked at."""
         data = folder.data(name)
-        path = self._path(name)
-        if self._scheme not in _BUCKETS:  # these have no folders, and would make a bucket of a misspelt name
-            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
         try:
-            self._fs.pipe_file(path, data, mode="create")
+            if self._scheme in _BUCKETS:
+                self._fs.pipe_file(self._path(name), data, mode="create")
+            else:
+                self._put_and_rename(name, data)
         except FileExistsError:
             if self._get(name) != data:
                 folder.refuse_other(name)
+
+    def _put_and_rename(self, name: str, data: bytes) -> None:
+        """Writes a file where a write that is interrupted leaves half of one, as in a folder over SFTP."""
+        folder, _, last = self._path(name).rpartition("/")
+        temporary = f"{folder}/.{last}.{secrets.token_hex(4)}.tmp"
+        self._fs.makedirs(folder, exist_ok=True)
+        self._fs.pipe_file(temporary, data)
+        if self._fs.exists(self._path(name)):
+            self._fs.rm_file(temporary)
+            raise FileExistsError(name)
+        self._fs.mv(temporary, self._path(name))
 
     def _each(self, function: Any, things: Sequence[Any]) -> list[Any]:  # noqa: ANN401
         """What a function gives for each of several things, several at a time where the file system can."""

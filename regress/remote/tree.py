@@ -74,7 +74,11 @@ def message(names: Sequence[str]) -> str:
     records = [place for place in places if not place.is_report]
     if len(records) == 1:
         return f"{runners}: {records[0].id}"
-    return f"{runners}: {len(records)} records, {len(places) - len(records)} reports"
+    return f"{runners}: {_counted(len(records), 'record')}, {_counted(len(places) - len(records), 'report')}"
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def contents(mirror: Mirror, work: Path, ids: Mapping[str, str], folder: Folder) -> Iterator[tuple[str, bytes]]:

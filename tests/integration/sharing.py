@@ -51,7 +51,8 @@ class Machine:
         """Runs `regress history`; killed with SIGKILL after so many seconds, with all it started where `whole`."""
         argv = [sys.executable, *python, "history", *arguments, "--history", self.history]
         env = {**os.environ, "REGRESS_HOME": str(self.folder / self.name / "home"), **self.env}
-        env["PYTHONPATH"] = str(REPOSITORY)
+        # Hundreds of processes start here: none of them compiles what another one has compiled.
+        env |= {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": ""}
         if cut_after_s is None or not whole:
             return process.run(argv, env=env, cwd=self.folder, timeout_s=cut_after_s or 300)
         lines: list[bytes] = []

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from integration.git_server import Host, serving
 from integration.sharing import ROUNDS, WRITERS, Machine, campaign, contents
 from integration.workshop import REPOSITORY
 
 from regress import process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SSH = """#!/bin/sh
 echo "$*" >> "$0.log"
@@ -60,7 +62,7 @@ def test_writers_that_are_killed_lose_nothing_and_double_nothing(
     """What a push said is there is there, byte for byte; one last push of each, and all of it is."""
     machines = [machine(f"runner-{number}") for number in range(WRITERS)]
 
-    ends = campaign(machines, str(bare), ROUNDS, seed=12, longest_s=8.0)
+    ends = campaign(machines, str(bare), ROUNDS, seed=12, longest_s=5.0)
 
     assert ends["pushed"]
     assert ends["killed"]
@@ -509,3 +511,57 @@ def test_the_remote_can_stand_in_the_configuration(bare: Path, machine: Callable
     assert stored(bare, "runs") == contents(orin.history)
     assert orin.regress("push", "--branch", "others").exit.ok
     assert stored(bare, "others") == contents(orin.history)
+
+
+@pytest.fixture
+def host(bare: Path, tmp_path: Path) -> Iterator[Host]:
+    """The repository behind HTTP, for whoever has the token."""
+    token = base64.b64encode(b"x-access-token:hunter2").decode()
+    with serving(Host(root=tmp_path, authorization=f"Basic {token}")) as started:
+        git("-C", bare, "config", "http.receivepack", "true")
+        started.url += f"/{bare.name}"
+        yield started
+
+
+def test_a_push_over_http_logs_in_as_the_working_folder_does(
+    host: Host, bare: Path, machine: Callable[..., Machine], tmp_path: Path
+) -> None:
+    """As GitHub's checkout leaves it: a header in that repository's own settings. Warm, a push is one exchange."""
+    git("init", "--quiet", tmp_path)
+    git("-C", tmp_path, "config", f"http.{host.url}.extraheader", f"AUTHORIZATION: {host.authorization}")
+    orin = machine()
+    for _ in range(2):
+        orin.measure()
+        host.requests.clear()
+        output = orin.push(host.url)
+        assert output.exit.ok, output.stderr
+    assert [request.rpartition("/")[2] for request in host.requests] == [
+        "refs?service=git-receive-pack",
+        "git-receive-pack",
+    ]
+    assert stored(bare) == contents(orin.history)
+    other = machine("other")
+    assert other.regress("pull", "--remote", host.url).exit.ok
+    assert contents(other.history) == contents(orin.history)
+
+
+def test_a_token_in_a_url_is_used_and_not_shown(host: Host, bare: Path, machine: Callable[..., Machine]) -> None:
+    """Nor is it written to any file; a host that is overloaded at first is asked again."""
+    host.failures = 2
+    orin = machine()
+    orin.measure()
+    output = orin.push(host.url.replace("http://", "http://x-access-token:hunter2@"))
+    assert output.exit.ok, output.stderr
+    assert stored(bare) == contents(orin.history)
+    assert "hunter2" not in output.stderr + output.stdout
+    kept = [path for path in (orin.folder / "orin").rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"hunter2" in path.read_bytes()]
+
+
+def test_who_has_no_token_is_told_so_and_not_asked(host: Host, machine: Callable[..., Machine]) -> None:
+    orin = machine(HOME="/nonexistent")
+    orin.measure()
+    output = orin.push(host.url)
+    assert output.exit.code == 7
+    assert output.exit.duration_s < 10
+    assert "hint: git here has no right to read there" in output.stderr
