@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     _add_plan(commands)
     _add_bump(commands)
     _add_install_workflows(commands)
+    _add_history(commands)
     _add_site(commands)
     _add_toolchain(commands)
     _add_doctor(commands)
@@ -201,6 +202,31 @@ def _add_install_workflows(commands: _Commands[argparse.ArgumentParser]) -> None
     command.add_argument("folder", nargs="?", default=".", metavar="DIR", help="its root (default: here)")
     command.add_argument("--diff", action="store_true", help="show what would change, write nothing")
     command.add_argument("--source", metavar="REQUIREMENT", help="what installs regress there (default: this very one)")
+
+
+def _add_history(commands: _Commands[argparse.ArgumentParser]) -> None:
+    group = commands.add_parser("history", help="share the records with other machines, and check them")
+    actions = group.add_subparsers(title="actions", metavar="ACTION", required=True)
+    push = _command(actions, "push", "histories:push", "give a remote the records that it lacks")
+    pull = _command(actions, "pull", "histories:pull", "take the records from a remote that are not here")
+    verify = _command(actions, "verify", "histories:verify", "read every record, and name what is wrong")
+    for command in (push, pull):
+        command.add_argument(
+            "--remote",
+            metavar="REMOTE",
+            help="name, path or URL of a git remote, or URL of an object store (default: remote.url of regress.toml)",
+        )
+        command.add_argument("--branch", metavar="NAME", help="branch of the git remote (default: regress-history)")
+        command.add_argument(
+            "--timeout-s",
+            type=quantity.seconds,
+            default=300,
+            metavar="S",
+            help="seconds after which no further attempt is begun (default: 300)",
+        )
+    for command in (push, pull, verify):
+        command.add_argument("--history", metavar="DIR", help="folder of the records")
+        command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_site(commands: _Commands[argparse.ArgumentParser]) -> None:

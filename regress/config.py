@@ -124,6 +124,18 @@ class RunnerSpec(Table, frozen=True):
     timeout_minutes: Annotated[int, msgspec.Meta(ge=1, le=7200)] = 240
 
 
+class RemoteSpec(Table, frozen=True):
+    """`[remote]`: where `regress history push` and `pull` go when their command line does not say.
+
+    Attributes:
+        url: A git remote, or the URL of an object store; none where `None`.
+        branch: Branch of the git remote that holds the history.
+    """
+
+    url: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    branch: Annotated[str, msgspec.Meta(min_length=1)] = "regress-history"
+
+
 class Config(Table, frozen=True):
     """All of `regress.toml`.
 
@@ -135,6 +147,7 @@ class Config(Table, frozen=True):
         title: Title of the site.
         history: Folder of the records, relative to the working folder.
         site: Folder the site is written to, relative to the working folder.
+        remote: Where the history is shared.
     """
 
     run: RunSpec
@@ -144,6 +157,7 @@ class Config(Table, frozen=True):
     title: str = "regress"
     history: str = "history"
     site: str = "site"
+    remote: RemoteSpec = RemoteSpec()
 
     def toolchain(self, name: str) -> ToolchainSpec:
         """The toolchain of that name.

@@ -13,6 +13,11 @@ _SECRET = re.compile(r"\b(?:hf_|gh[pousr]_|github_pat_)[A-Za-z0-9_]{8,}|(?i:bear
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 
 
+def without_secrets(text: str) -> str:
+    """The text with tokens, and user names and passwords in URLs, struck out."""
+    return _USER_INFO.sub("***", _SECRET.sub("***", text))
+
+
 def publishable(text: str) -> str:
     """The text with absolute paths cut to their last part, and tokens, user names and passwords struck out.
 

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from regress import history
+from regress.crew import crew
 from regress.errors import HistoryError
 from regress.history import Stamp
 from regress.record import digest
 from regress.site import chapter, index, payload, places, plotly, render, units
 from regress.site.baselines import held_by_runner
 from regress.site.chapter import Press, Task
-from regress.site.crew import crew
 from regress.site.ledger import Ledger, Made, keep, recall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from regress.baseline import Baseline
+    from regress.crew import Crew
     from regress.site.chapter import Chapter
-    from regress.site.crew import Crew
     from regress.site.name import SeriesName
 
 

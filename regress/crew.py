@@ -1,4 +1,4 @@
-"""Who does the work: this process where there is little, several where there is much."""
+"""Who does much work on records: this process where there is little, several where there is much."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
             yield pool.map
         except BrokenProcessPool as error:
             raise HistoryError(
-                "a process that wrote pages was killed", hint="it may have been for memory; build the site again"
+                "a process that shared the work was killed", hint="it may have been for memory; try it again"
             ) from error
         except BaseException:
             _end(pool)
