@@ -97,6 +97,11 @@ class Delivery:
         return max(found, key=GRAVITY.index)
 
     @property
+    def gravity(self) -> int:
+        """Its state's place among all states, the gravest last."""
+        return GRAVITY.index(self.state)
+
+    @property
     def exit_code(self) -> int:
         """The exit code that says it."""
         if self.report is not None and self.state == self.report.outcome:
@@ -127,12 +132,12 @@ class Deliveries:
     @property
     def gravest(self) -> Delivery | None:
         """The first of the runners that are the worst off; `None` where there is none."""
-        return max(self.runners, key=lambda each: GRAVITY.index(each.state), default=None)
+        return max(self.runners, key=lambda each: each.gravity, default=None)
 
     @property
     def exit_code(self) -> int:
         """The exit code of the gravest."""
-        if self.gravest is None or GRAVITY.index(self.gravest.state) < GRAVITY.index(self.state):
+        if self.gravest is None or self.gravest.gravity < GRAVITY.index(self.state):
             return errors.EXIT_HISTORY
         return self.gravest.exit_code
 

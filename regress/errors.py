@@ -89,6 +89,12 @@ class HistoryError(RegressError):
     exit_code = EXIT_HISTORY
 
 
+class PublishError(RegressError):
+    """What was found out could not be told to GitHub; the records and what stands in them are not touched by that."""
+
+    exit_code = EXIT_HISTORY
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'X'?` for the known word nearest to `word`; empty where none is near."""
     words = list(known)
