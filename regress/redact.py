@@ -14,7 +14,7 @@ _ABSOLUTE_PATH = re.compile(
 )
 _GLUED_PATH = re.compile(r"(?<=[\w=])/(?:home|root|Users|tmp|var|opt)/(?:[\w.+@=-]+/)*[\w.+@=-]+")
 _TOKEN = re.compile(r"\b(?:hf_|gh[pousr]_|github_pat_)[A-Za-z0-9_]{8,}|(?i:bearer )\S+")
-_USER_INFO = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+_USER_INFO = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")
 _SECRET_NAME = re.compile(
     r"TOKEN(?!S|IZ)|SECRET|PASSW|PASSPHRASE|CREDENTIAL|(?:API|ACCESS|PRIVATE)_?KEY", re.IGNORECASE
 )
@@ -36,9 +36,14 @@ def names_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
-def without_secrets(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment without the variables whose names say secret: what code that is measured may see."""
-    return {name: value for name, value in env.items() if not names_secret(name)}
+def without_secrets(env: Mapping[str, str], *, kept: str | None = None) -> dict[str, str]:
+    """The environment without the variables whose names say secret: what code that is measured may see.
+
+    Args:
+        env: An environment.
+        kept: Beginning of the names that stay whatever they say; `None` for none.
+    """
+    return {name: value for name, value in env.items() if not names_secret(name) or (kept and name.startswith(kept))}
 
 
 def keep_secret(env: Mapping[str, str]) -> None:

@@ -49,7 +49,7 @@ def _summarize(deliveries: Deliveries, links: Links, args: argparse.Namespace) -
     if args.summary:
         _append(Path(args.summary), deliveries, links)
     if args.json:
-        sys.stdout.write(deliveries_json(deliveries))
+        sys.stdout.write(struck(deliveries_json(deliveries)))
     elif not args.summary:
         sys.stdout.write(struck(summary(deliveries, links)))
 

@@ -235,6 +235,18 @@ def test_an_old_workflow_that_runs_again_does_not_turn_back_the_clock(github: Lo
     assert github.issues[1] == before
 
 
+def test_of_two_issues_about_one_loss_the_older_is_kept_and_both_are_closed(
+    github: LocalGitHub, tmp_path: Path
+) -> None:
+    """As two that published at once may have left them."""
+    issues(github, run_of(tmp_path / "1", slow()))
+    github.new_issue("the same", github.issues[1]["body"], ["regress"])
+    issues(github, run_of(tmp_path / "2", slow(decode=30.0), days=1))
+    assert [each["title"] for each in github.open_issues] == [f"orin: {CASE}: decode rate lost 40.0%", "the same"]
+    issues(github, run_of(tmp_path / "3", make_case(), days=2))
+    assert github.open_issues == []
+
+
 def test_an_issue_of_a_stranger_is_none_of_ours(github: LocalGitHub, tmp_path: Path) -> None:
     """It has our marker, but not the label, which strangers cannot set; pull requests are no issues."""
     issues(github, run_of(tmp_path / "1", slow()))

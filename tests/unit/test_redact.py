@@ -48,6 +48,9 @@ def test_secret_variables_are_left_out_of_an_environment() -> None:
     """All others stay."""
     env = {"PATH": "/bin", "GH_TOKEN": "x", "MY_SECRET": "y", "TOKENIZERS_PARALLELISM": "false"}
     assert redact.without_secrets(env) == {"PATH": "/bin", "TOKENIZERS_PARALLELISM": "false"}
+    assert redact.without_secrets({**env, "UV_INDEX_PASSWORD": "z"}, kept="UV_").keys() - env.keys() == {
+        "UV_INDEX_PASSWORD"
+    }
 
 
 def test_what_was_kept_secret_is_struck_out() -> None:
