@@ -31,11 +31,14 @@ def publish_issues(session: Session, deliveries: Deliveries, links: Links) -> No
     """
     found = [each for delivery in deliveries.runners for each in regressions(delivery)]
     there = _open_issues(session)
+    new = [each for each in found if each.fate == "bad" and each.key not in there]
+    if new:
+        _require_label(session)
+    for each in new:
+        _open(session, each, links)
     for each in found:
         known = there.get(each.key, [])
-        if each.fate == "bad" and not known:
-            _open(session, each, links)
-        elif each.fate == "bad":
+        if each.fate == "bad" and known:
             _update(session, each, known[0], links)
         elif each.fate == "good":
             for issue in known:
@@ -52,7 +55,6 @@ def _open_issues(session: Session) -> dict[str, list[Issue]]:
 
 
 def _open(session: Session, regression: Regression, links: Links) -> None:
-    _require_label(session)
     session.before_write()
     session.repository.create_issue(regression.title(), body=regression.body(None, links), labels=[LABEL])
 
