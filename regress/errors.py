@@ -89,10 +89,8 @@ class HistoryError(RegressError):
     exit_code = EXIT_HISTORY
 
 
-class PublishError(RegressError):
-    """What was found out could not be told to GitHub; the records and what stands in them are not touched by that."""
-
-    exit_code = EXIT_HISTORY
+class PublishError(HistoryError):
+    """What was found out could not be told to GitHub; the records have it still."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
