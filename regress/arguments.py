@@ -9,6 +9,8 @@ from regress import __version__, quantity
 _EXIT_CODES = """\
 exit codes: 0 pass or improved, 1 regressed, 2 usage, 3 configuration, 4 toolchain, 5 build, 6 bench, 7 history,
 8 inconclusive or not comparable, 9 something newer exists (bump --check), 70 a defect of regress, 130 interrupted,
+exit codes: 0 pass or improved, 1 regressed, 2 usage, 3 configuration, 4 toolchain, 5 build, 6 bench,
+7 history or not published, 8 inconclusive or not comparable, 70 a defect of regress, 130 interrupted,
 141 the reader of the output went away"""
 
 
@@ -37,6 +39,8 @@ def parser() -> argparse.ArgumentParser:
     _add_install_workflows(commands)
     _add_history(commands)
     _add_site(commands)
+    _add_report(commands)
+    _add_publish(commands)
     _add_toolchain(commands)
     _add_doctor(commands)
     _add_evaluate(commands)
@@ -244,6 +248,34 @@ def _add_site(commands: _Commands[argparse.ArgumentParser]) -> None:
     command.add_argument("--plotly", metavar="FILE", help="a bundle of Plotly's script in place of the whole one")
     command.add_argument("--host", metavar="NAME", help="address to serve at (default: 127.0.0.1, this machine alone)")
     command.add_argument("--port", type=quantity.port, metavar="N", help="port to serve at (default: one that is free)")
+
+
+def _add_report(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _delivered(commands, "report", "say what the runners of a plan delivered, the gravest first")
+    command.add_argument("--summary", metavar="FILE", help="append Markdown to this file (default: standard output)")
+    command.add_argument("--junit", metavar="FILE", help="write JUnit XML to this file")
+    command.add_argument("--annotations", action="store_true", help="print workflow commands that annotate baselines")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_publish(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _delivered(commands, "publish", "tell GitHub what the runners of a plan delivered")
+    command.add_argument("--checks", action="store_true", help="a check run per runner")
+    command.add_argument(
+        "--comment", type=quantity.count, metavar="PULL_REQUEST", help="one comment on it, updated in place"
+    )
+    command.add_argument("--issues", action="store_true", help="an issue per regression, closed when it is gone")
+    command.add_argument("--repository", metavar="OWNER/NAME", help="where (default: GITHUB_REPOSITORY)")
+    command.add_argument("--sha", metavar="COMMIT", help="commit of the checks (default: GITHUB_SHA)")
+
+
+def _delivered(commands: _Commands[argparse.ArgumentParser], name: str, text: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.set_defaults(call=f"reporting:{name}")
+    command.add_argument("--plan", metavar="FILE", help="who was to deliver, as `regress plan --json` prints it")
+    command.add_argument("--incoming", required=True, metavar="DIR", help="folder of the new records and verdicts")
+    command.add_argument("--site-url", metavar="URL", help="address of the trend site, to link to")
+    return command
 
 
 def _add_toolchain(commands: _Commands[argparse.ArgumentParser]) -> None:

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING
 
 from regress.arguments import parser
 from regress.errors import EXIT_DEFECT, EXIT_HISTORY, EXIT_INTERRUPTED, EXIT_PIPE_CLOSED, RegressError
+from regress.outlet import outlets
 
 if TYPE_CHECKING:
     import argparse
@@ -29,10 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: Arguments after the program's name; the process's own where `None`.
     """
-    args = parser().parse_args(argv)
-    _end_workers_with_us()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without `±` is no reason to fail
+    with outlets(os.environ):
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    args = parser().parse_args(argv)
+    _end_workers_with_us()
     try:
         code = _call(args)
     except RegressError as error:

@@ -91,6 +91,10 @@ class HistoryError(RegressError):
     exit_code = EXIT_HISTORY
 
 
+class PublishError(HistoryError):
+    """What was found out could not be told to GitHub; the records have it still."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'X'?` for the known word nearest to `word`; empty where none is near."""
     words = list(known)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from regress import process
 from regress.errors import HistoryError
-from regress.redact import without_secrets
+from regress.redact import struck
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,7 +122,7 @@ def telling_line(stderr: str) -> str | None:
         *own,
         *lines[-1:],
     ]
-    return without_secrets(re.sub(r"^(fatal|error): ", "", chosen[0]))[:300] if chosen else None
+    return struck(re.sub(r"^(fatal|error): ", "", chosen[0]))[:300] if chosen else None
 
 
 _TOLD = re.compile(r"^remote:\s*")

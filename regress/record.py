@@ -14,6 +14,7 @@ import msgspec
 from regress.artifact import Artifact  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.errors import HistoryError, did_you_mean
 from regress.metric import METRICS
+from regress.redact import without_known
 from regress.replicate import Discarded, GuardReason, Replicate  # noqa: TC001  # as above
 from regress.stored import DAMAGED, MOST_NAMED, Bytes, Count, Instant, Positive, RunnerName, Sha256, Stored, schema_of
 
@@ -227,8 +228,12 @@ class Record(Stored, frozen=True):
 
 
 def encode(stored: Stored) -> bytes:
-    """The JSON text of a stored object: indented, keys in schema order, newline at the end."""
-    return msgspec.json.format(msgspec.json.encode(stored), indent=1) + b"\n"
+    """The JSON text of a stored object: indented, keys in schema order, newline at the end.
+
+    Whatever it holds, a secret that this process was given is not in it: a worker can read what it was never told.
+    """
+    text = msgspec.json.format(msgspec.json.encode(stored), indent=1).decode()
+    return without_known(text).encode() + b"\n"
 
 
 def decode_stored(data: bytes, kind: type[S], *, newest: int, name: str) -> S:

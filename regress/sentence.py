@@ -34,7 +34,7 @@ def sentence(metric: Metric, decision: Decision) -> str:
     label = metric.label.lower()
     if decision.loss is None:
         return f"{label}: {_nothing(decision)}"
-    return f"{label}: {_REASONS[decision.reason]}{_loss(decision)}, {_replicates(decision)}{_visible(decision)}"
+    return f"{label}: {_REASONS[decision.reason]}{loss_text(decision)}, {_replicates(decision)}{_visible(decision)}"
 
 
 def _nothing(decision: Decision) -> str:
@@ -44,12 +44,13 @@ def _nothing(decision: Decision) -> str:
     return f"{decision.more} more {_unit(decision, decision.more)} needed before a first look"
 
 
-def _loss(decision: Decision) -> str:
-    loss, low, high = (_percent(each or 0.0) for each in (decision.loss, decision.low, decision.high))
-    return f"loss {loss} [{low}, {high}], tolerance {_percent(decision.tolerance)}"
+def loss_text(decision: Decision) -> str:
+    """The loss with its interval and the tolerance."""
+    loss, low, high = (percent(each or 0.0) for each in (decision.loss, decision.low, decision.high))
+    return f"loss {loss} [{low}, {high}], tolerance {percent(decision.tolerance)}"
 
 
-def _percent(fraction: float) -> str:
+def percent(fraction: float) -> str:
     """With one digit behind the point, and no minus before a zero."""
     text = f"{fraction:.1%}"
     return "0.0%" if text == "-0.0%" else text

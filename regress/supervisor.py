@@ -16,7 +16,7 @@ import msgspec
 
 from regress import process
 from regress.record import Failure, Stage, digest
-from regress.redact import publishable
+from regress.redact import publishable, without_secrets
 from regress.stored import DAMAGED
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def worker_environment(env: Mapping[str, str], extra: Mapping[str, str]) -> dict
     kept = {name: value for name, value in env.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
     # CUDA's first device is then NVML's first, too, and not the fastest one.
     ours = {"PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    return {**kept, **ours, **extra}
+    return without_secrets({**kept, **ours, **extra})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,8 @@ def run_worker(
         )
     except _Nonsense as nonsense:
         excerpt = _excerpt(log.read_text(errors="replace"))
-        return Failure(stage=stage, cause=f"the worker printed {nonsense}", how="killed for it", log=excerpt)
+        cause = publishable(f"the worker printed {nonsense}")
+        return Failure(stage=stage, cause=cause, how="killed for it", log=excerpt)
     except OSError as error:
         return Failure(stage=stage, cause=f"cannot start the worker: {error.strerror}", how="not started")
     if end.ok and listener.result is not None:

@@ -56,6 +56,20 @@ Reason = Literal[
     "other_model",
 ]
 
+_ASPECTS: dict[str, tuple[Reason, ...]] = {
+    "build": (
+        "does_not_build",
+        "same_build",
+        "build_changed",
+        "more_bits_per_param",
+        "more_planned_memory",
+        "larger_library",
+        "kv_cache_changed",
+    ),
+    "run": ("does_not_run",),
+    "answers": ("same_answers", "same_tokens", "agreeing_answers", "other_answers", "unsteady_answers"),
+}
+
 SEVERITY: tuple[Outcome, ...] = ("pass", "improved", "inconclusive", "missing", "broken", "regressed")
 """Outcomes, the gravest last."""
 
@@ -130,6 +144,13 @@ class Verdict(Stored, frozen=True):
     identical: bool = False
     agreement: Agreement | None = None
     failure: Failure | None = None
+
+    @property
+    def aspect(self) -> str:
+        """What of the case it is about: a metric by name, its build, its run, its answers, or the case as a whole."""
+        if self.metric is not None:
+            return self.metric
+        return next((name for name, reasons in _ASPECTS.items() if self.reason in reasons), "case")
 
     @property
     def more(self) -> int:

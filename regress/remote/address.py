@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regress.errors import UsageError
-from regress.redact import without_secrets
+from regress.redact import struck
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ class GitAddress:
     @property
     def key(self) -> str:
         """16 digits that tell it from others, whatever token is used for it."""
-        return _key("git", without_secrets(self.url), without_secrets(self.push_url))
+        return _key("git", struck(self.url), struck(self.push_url))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def address_of(text: str, here: Here) -> Address:
     Raises:
         UsageError: It is none of them.
     """
-    shown = without_secrets(text)
+    shown = struck(text)
     if not text or text.startswith("-") or not text.isprintable():
         raise UsageError(f"remote '{shown}' is no name, path or URL of a remote")
     if match := _SCHEME.fullmatch(text):
@@ -104,7 +104,7 @@ def address_of(text: str, here: Here) -> Address:
 
 
 def _by_scheme(text: str, scheme: str) -> Address:
-    shown = without_secrets(text)
+    shown = struck(text)
     if scheme not in GIT_SCHEMES:
         return StoreAddress(shown=shown, url=text, scheme=scheme)
     return _at(text, shown, Path(text.removeprefix("file://")) if scheme == "file" else None)

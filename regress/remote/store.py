@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from regress.errors import HistoryError, RegressError, UsageError
 from regress.layout import check_size, place_of
-from regress.redact import without_secrets
+from regress.redact import struck
 from regress.remote.exchange import Exchanged
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def _opened(address: StoreAddress) -> tuple[Any, str]:
         fs, path = fsspec.url_to_fs(address.url, **_OPTIONS.get(address.scheme, {}))
     except ImportError as error:
         driver = _DRIVERS.get(address.scheme)
-        hint = f"pip install {driver}" if driver else without_secrets(str(error))
+        hint = f"pip install {driver}" if driver else struck(str(error))
         raise UsageError(f"remote '{address.shown}': its driver is not installed", hint=hint) from error
     except Exception as error:
         raise HistoryError(f"{address.shown}: cannot be opened", cause=_cause(error)) from error
@@ -220,7 +220,7 @@ def _mark(info: Info) -> str:
 
 
 def _cause(error: Exception) -> str:
-    text = without_secrets(" ".join(str(error).split()))
+    text = struck(" ".join(str(error).split()))
     return text[:300] or type(error).__name__
 
 

@@ -41,11 +41,11 @@ def _verdict_line(verdict: Verdict) -> str:
     if verdict.metric is None or verdict.baseline is None or verdict.candidate is None:
         return f"  {verdict.outcome:<12} {verdict.text}"
     unit = METRICS[verdict.metric].unit
-    rates = f"{_spread(verdict.baseline)} -> {_spread(verdict.candidate)} {unit}"
+    rates = f"{spread_text(verdict.baseline)} -> {spread_text(verdict.candidate)} {unit}"
     return f"  {verdict.outcome:<12} {verdict.text}\n{'':15}{rates}"
 
 
-def _spread(spread: Spread) -> str:
+def spread_text(spread: Spread) -> str:
     """The median, and half the range of the replicates as a percentage of it."""
     return f"{spread.median:,.1f} ±{spread.relative_range / 2:.1%} (n={len(spread.values)})"
 

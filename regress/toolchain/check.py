@@ -12,6 +12,7 @@ import msgspec
 
 from regress import process, record, supervisor
 from regress.errors import ToolchainError
+from regress.redact import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,14 +70,14 @@ def run(name: str, python: Path, *, env: Mapping[str, str], script: Path = SCRIP
     Args:
         name: The toolchain's name, for errors.
         python: Its interpreter.
-        env: Variables it needs, on top of the user's own.
+        env: Variables it needs, on top of the user's own, which it gets as far as they are no secrets.
         script: The check.
 
     Raises:
         ToolchainError: Its Python does not even start.
     """
     try:
-        output = process.run([python, script], env={**os.environ, **env}, timeout_s=TIME_LIMIT_S)
+        output = process.run([python, script], env=without_secrets({**os.environ, **env}), timeout_s=TIME_LIMIT_S)
     except OSError as error:
         raise ToolchainError(f"toolchain '{name}': cannot start {python}: {error.strerror}") from error
     hello, result = events(output.stdout)

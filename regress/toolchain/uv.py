@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from regress import process
 from regress.errors import ToolchainError
-from regress.redact import publishable
+from regress.redact import publishable, without_secrets
 from regress.toolchain.cache import NO_SPACE_HINT
 
 if TYPE_CHECKING:
@@ -161,7 +161,13 @@ def run(
     """
     import uv  # noqa: PLC0415  # the warm path needs no uv
 
-    env = {**os.environ, "UV_NO_PROGRESS": "1", "NO_COLOR": "1", **({"UV_OFFLINE": "1"} if offline else {})}
+    # uv starts the Python that it installs into, and with it whatever packages under test let run first.
+    env = {
+        **without_secrets(os.environ, kept="UV_"),
+        "UV_NO_PROGRESS": "1",
+        "NO_COLOR": "1",
+        **({"UV_OFFLINE": "1"} if offline else {}),
+    }
     env.pop("VIRTUAL_ENV", None)
     try:
         output = process.run([uv.find_uv_bin(), *arguments], env=env, cwd=folder, timeout_s=TIME_LIMIT_S)
