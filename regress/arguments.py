@@ -7,11 +7,9 @@ import argparse
 from regress import __version__, quantity
 
 _EXIT_CODES = """\
-exit codes: 0 pass or improved, 1 regressed, 2 usage, 3 configuration, 4 toolchain, 5 build, 6 bench, 7 history,
-8 inconclusive or not comparable, 9 something newer exists (bump --check), 70 a defect of regress, 130 interrupted,
 exit codes: 0 pass or improved, 1 regressed, 2 usage, 3 configuration, 4 toolchain, 5 build, 6 bench,
-7 history or not published, 8 inconclusive or not comparable, 70 a defect of regress, 130 interrupted,
-141 the reader of the output went away"""
+7 history or not published, 8 inconclusive or not comparable, 9 something newer exists (bump --check),
+70 a defect of regress, 130 interrupted, 141 the reader of the output went away"""
 
 
 def parser() -> argparse.ArgumentParser:

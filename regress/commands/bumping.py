@@ -15,7 +15,7 @@ from regress.config import parse_config
 from regress.errors import ConfigError, UsageError, did_you_mean
 from regress.history import write
 from regress.progress import Reporter, say
-from regress.releases import releases
+from regress.releases import head, releases
 from regress.workspace import open_workspace, read_text, shown
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ def _first(workspace: Workspace, followed: Iterable[BumpSpec]) -> tuple[BumpSpec
     """What is newer; one thing at a time, so that it is known what a change comes from."""
     today = datetime.now(timezone.utc).date()
     for spec in followed:
-        newer = bump(workspace.config, spec, newest(releases(spec, workspace.config_path.parent), spec), today)
+        folder = workspace.config_path.parent
+        release = head(spec) if spec.repository else newest(releases(spec, folder), spec)
+        newer = bump(workspace.config, spec, release, today)
         if newer is not None:
             return spec, newer
     return None
