@@ -227,3 +227,89 @@ def test_what_cannot_be_checked_out_is_an_error(
 
     assert said in str(caught.value)
     assert [path.name for path in (tmp_path / "home" / "sources").glob("*") if path.name != commit] == []
+
+
+@pytest.fixture
+def pinned(web: Web, folder: Path, repository: Path) -> Path:
+    """A work tree with a configuration below its root, for which there is something newer, and a bare remote."""
+    web.add_index({"filename": WHEEL.format("2.0")})
+    below = folder / "work" / "bench"
+    below.mkdir(parents=True)
+    (below / "regress.toml").write_text(CONFIG + f'index_url = "{web.url}/simple/"')
+    (below / "other").write_text("committed")
+    git = partial(process.run, cwd=below, env={**os.environ, **AUTHOR})
+    assert git(["git", "init", "--quiet", "--bare", "../../remote.git"]).exit.ok
+    assert git(["git", "init", "--quiet", "--initial-branch", "main", ".."]).exit.ok
+    assert git(["git", "add", "."]).exit.ok
+    assert git(["git", "commit", "--quiet", "-m", "first"]).exit.ok
+    assert git(["git", "remote", "add", "origin", "../remote.git"]).exit.ok
+    return below
+
+
+def test_a_bump_is_pushed_on_its_branch_and_leaves_the_work_tree_alone(
+    pinned: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(pinned)
+    (pinned / "other").write_text("not committed")
+
+    assert main(["bump", "--push", "origin"]) == 0
+
+    name, commit = capsys.readouterr().out.split()
+    remote = partial(process.run, cwd=pinned.parents[1] / "remote.git")
+    assert name == "fake-2.0"
+    assert remote(["git", "rev-parse", "bump/fake-2.0"]).stdout.strip() == commit
+    changed = remote(["git", "show", "--name-only", "--format=%s", commit]).stdout.split("\n")
+    assert [line for line in changed if line] == ["Bump to fake-2.0", "bench/regress.toml"]
+    assert 'packages = ["Fake.TVM==2.0"]' in remote(["git", "show", f"{commit}:bench/regress.toml"]).stdout
+    staged = process.run(["git", "diff", "--cached", "--name-only"], cwd=pinned)
+    assert (staged.exit.code, staged.stdout) == (0, "")
+
+
+def test_a_branch_that_is_there_is_measured_again_only_if_asked(
+    pinned: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(pinned)
+    before = (pinned / "regress.toml").read_text()
+    assert main(["bump", "--push", "origin"]) == 0
+    first = capsys.readouterr().out
+
+    (pinned / "regress.toml").write_text(before)  # another night's checkout
+    assert main(["bump", "--push", "origin"]) == 0
+    output, said = capsys.readouterr()
+    assert output == ""
+    assert "bump/fake-2.0 is there already" in said
+
+    (pinned / "regress.toml").write_text(before)
+    assert main(["bump", "--push", "origin", "--again"]) == 0
+    assert capsys.readouterr().out == first  # the same commit: it holds nothing of the hour
+
+
+@pytest.mark.parametrize(
+    ("remote", "said"), [("nowhere", "the remote 'nowhere' cannot be reached"), ("--all", "cannot be reached")]
+)
+def test_a_remote_that_takes_nothing_is_an_error(
+    pinned: Path, monkeypatch: pytest.MonkeyPatch, remote: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(pinned)
+
+    assert main(["bump", f"--push={remote}"]) == 7
+
+    output, error = capsys.readouterr()
+    assert output == ""
+    assert said in error
+
+
+def test_a_remote_that_refuses_the_branch_says_why(
+    pinned: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(pinned)
+    hook = pinned.parents[1] / "remote.git" / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho 'protected branch' >&2\nexit 1\n")
+    hook.chmod(0o700)
+
+    assert main(["bump", "--push", "origin"]) == 7
+
+    error = capsys.readouterr().err
+    assert "the remote 'origin' does not take it" in error
+    assert "protected branch" in error
+    assert "contents: write" in error
