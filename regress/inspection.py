@@ -67,7 +67,9 @@ def _sort_in(found: Contents, name: str, each: os.DirEntry[str]) -> None:
     status = each.stat(follow_symlinks=False)
     place = layout.place_of(name)
     if not stat.S_ISREG(status.st_mode):
-        found.strays.append(HistoryError(f"{name}: a link or device: a history holds folders and plain files"))
+        found.strays.append(
+            HistoryError(f"{layout.printable(name)}: a link or device: a history holds folders and plain files")
+        )
     elif place is not None:
         found.stamps[name] = Stamp.of(status)
         found.places[name] = place
@@ -127,7 +129,7 @@ def inspect(root: Path, found: Contents, run: Callable[..., Iterable[str | None]
     damaged = [problem for problem in run(_Check(root), names) if problem]
     problems = [
         *(str(error) for error in found.strays),
-        *(f"{name}: no file of a history" for name in found.others),
+        *(f"{layout.printable(name)}: no file of a history" for name in found.others),
         *damaged,
         *_without_record(found.places),
         *_doubled(found.places),

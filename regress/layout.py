@@ -76,6 +76,11 @@ def place_of(name: str) -> Place | None:
     )
 
 
+def printable(name: str) -> str:
+    """A name that anybody may have chosen, with what a terminal would obey, or what would end the line, escaped."""
+    return name if name.isprintable() else ascii(name)[1:-1]
+
+
 def place_for(record: Record) -> Place:
     """Where a record belongs."""
     at = record.recorded_at
@@ -103,7 +108,9 @@ def check_file(name: str, data: bytes) -> Place:
     """
     place = place_of(name)
     if place is None:
-        raise HistoryError(f"{name}: no place in a history, where files are <runner>/<yyyy>/<mm>/<id>{SUFFIX}")
+        raise HistoryError(
+            f"{printable(name)}: no place in a history, where files are <runner>/<yyyy>/<mm>/<id>{SUFFIX}"
+        )
     check_size(name, len(data))
     if place.is_report:
         _check_report(place, decode_report(data, name))
