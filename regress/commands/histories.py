@@ -49,7 +49,8 @@ def verify(args: argparse.Namespace) -> int:
         _print_json(msgspec.structs.asdict(inspection))
     else:
         sys.stdout.write("".join(f"{problem}\n" for problem in inspection.problems))
-    say(f"{root}: {inspection.records:,} records, {inspection.reports:,} reports, {len(inspection.problems)} problems")
+    counts = f"records {inspection.records:,}, reports {inspection.reports:,}, problems {len(inspection.problems):,}"
+    say(f"{root}: {counts}")
     return errors.EXIT_HISTORY if inspection.problems else errors.EXIT_PASS
 
 

@@ -88,7 +88,7 @@ class Folder:
 
     def _has_record(self, name: str, marks: Mapping[str, str], given: Mapping[str, None]) -> bool:
         record = self._found.places[name].record.name
-        good = record == name or record in marks or record in given
+        good = record == name or (record in marks and record not in self._refused) or record in given
         if not good:
             self.refuse(name, HistoryError(f"{name}: its record is not there, or not good"))
         return good
@@ -173,7 +173,8 @@ class Folder:
         self.seen.add(name, self._found.stamps[name], mark)
 
     def _require_record(self, name: str, place: layout.Place) -> None:
-        if place.is_report and not (self.root / place.record.name).is_file():
+        record = place.record.name
+        if place.is_report and (record in self._refused or not (self.root / record).is_file()):
             raise HistoryError(f"{name}: its record is not there, or not good")
 
     def _require_own_folders(self, name: str) -> None:

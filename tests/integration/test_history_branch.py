@@ -516,7 +516,7 @@ def test_a_remote_by_name_is_reached_as_its_repository_says(
         ),
         ("pull --remote memory://x --branch y", 2, "history: --branch is for git remotes, which memory://x is not"),
         ("push --timeout-s 0", 2, "0 is no time limit"),
-        ("verify", 0, "2 records, 0 reports, 0 problems"),
+        ("verify", 0, "history: records 2, reports 0, problems 0"),
     ],
 )
 def test_a_mistake_is_one_line(machine: Callable[..., Machine], arguments: str, code: int, said: str) -> None:

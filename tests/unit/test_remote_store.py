@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING
 import fsspec
 import pytest
 from factories import NOON, make_record, make_report
+from fsspec.implementations.memory import MemoryFile
 
 from regress import history
 from regress.errors import HistoryError, UsageError
+from regress.remote import store as module
 from regress.remote.address import StoreAddress
 from regress.remote.folder import Folder
 from regress.remote.seen import Seen
@@ -120,7 +123,6 @@ def test_another_file_of_the_same_name_is_not_replaced(tmp_path: Path, url: str)
     machine = Machine(tmp_path, url)
     path = machine.measure(judged=False)
     name = str(path.relative_to(machine.root))
-    fsspec.open(f"{url}/{name}")  # the kind is known
     fs, root = fsspec.url_to_fs(url)
     other = path.read_bytes().replace(b'"0.1.0"', b'"6.6.6"')
     fs.makedirs(f"{root}/{name}".rpartition("/")[0])
@@ -129,6 +131,47 @@ def test_another_file_of_the_same_name_is_not_replaced(tmp_path: Path, url: str)
     assert exchanged.moved == ()
     assert problems == [f"{name}: the remote has another file of this name"]
     assert stored(url) == {name: other}
+
+
+@pytest.mark.parametrize("refusal", [FileExistsError(17, "exists"), OSError(22, "PreconditionFailed")])
+@pytest.mark.parametrize("same", [True, False])
+def test_a_file_that_comes_in_between_is_looked_at(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch, refusal: OSError, *, same: bool
+) -> None:
+    """After the listing and before the write, which the store refuses in one way or another."""
+    monkeypatch.setattr(module, "_BUCKETS", frozenset({"memory"}))
+    machine = Machine(tmp_path, url)
+    path = machine.measure(judged=False)
+    name = str(path.relative_to(machine.root))
+    fs, root = fsspec.url_to_fs(url)
+
+    def pipe_file(_: object, where: str, data: bytes, mode: str) -> None:
+        assert (where, mode) == (f"{root}/{name}", "create")
+        fs.store[where] = MemoryFile(fs, where, data if same else b"other")
+        raise refusal
+
+    monkeypatch.setattr(type(fs), "pipe_file", pipe_file)
+    exchanged, problems = machine.exchange("push")
+    assert exchanged.moved == ((name,) if same else ())
+    assert problems == ([] if same else [f"{name}: the remote has another file of this name"])
+
+
+def test_a_store_that_cannot_refuse_to_replace_is_written_all_the_same(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_BUCKETS", frozenset({"memory"}))
+    machine = Machine(tmp_path, url)
+    machine.measure()
+    fs, _ = fsspec.url_to_fs(url)
+
+    def pipe_file(_: object, where: str, data: bytes, mode: str = "overwrite") -> None:
+        if mode == "create":
+            raise OSError(errno.ENOSYS, "A header you provided implies functionality that is not implemented")
+        fs.store[where] = MemoryFile(fs, where, data)
+
+    monkeypatch.setattr(type(fs), "pipe_file", pipe_file)
+    assert machine.exchange("push")[1] == []
+    assert stored(url) == contents(machine.root)
 
 
 def test_a_file_that_is_too_large_is_not_fetched(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
