@@ -18,6 +18,11 @@ def without_secrets(text: str) -> str:
     return _USER_INFO.sub("***", _SECRET.sub("***", text))
 
 
+def printable(text: str) -> str:
+    """The text with what a terminal would obey, or what would end the line, escaped."""
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
 def publishable(text: str) -> str:
     """The text with absolute paths cut to their last part, and tokens, user names and passwords struck out.
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from regress import git
 from regress.errors import HistoryError, UsageError
-from regress.layout import place_of, printable
+from regress.layout import place_of
+from regress.redact import printable
 from regress.remote import tree
 from regress.remote.exchange import Exchanged
 from regress.remote.mirror import Mirror

@@ -11,6 +11,7 @@ from regress import history, layout
 from regress.errors import HistoryError
 from regress.history import Stamp
 from regress.inspection import contents, read_checked
+from regress.redact import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -139,7 +140,7 @@ class Folder:
         strange = sorted(name for name, place in lacking.items() if place is None)
         if strange:
             more = f", and {len(strange) - 1:,} more" if len(strange) > 1 else ""
-            message = f"the remote has what is no file of a history: {layout.printable(strange[0])}{more}"
+            message = f"the remote has what is no file of a history: {printable(strange[0])}{more}"
             self.refuse(strange[0], HistoryError(message))
         places = {name: place for name, place in lacking.items() if place}
         return sorted(places, key=lambda name: (places[name].is_report, name))
