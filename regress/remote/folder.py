@@ -52,8 +52,15 @@ class Folder:
         return {self._found.places[name].folder for name in names}
 
     def unseen(self) -> list[str]:
-        """The files that were not found on the remote yet, or have changed since."""
-        return [name for name, stamp in sorted(self._found.stamps.items()) if self.seen.stamp(name) != stamp]
+        """The files that were not found on the remote yet, or have changed since, by name."""
+        return [name for name in self.names if not self._is_known(name)]
+
+    def known(self) -> list[str]:
+        """The files that were found on the remote, by name."""
+        return [name for name in self.names if self._is_known(name)]
+
+    def _is_known(self, name: str) -> bool:
+        return self.seen.stamp(name) == self._found.stamps[name]
 
     def to_give(self, marks: Mapping[str, str], same: Same, names: Iterable[str] | None = None) -> list[str]:
         """The files that the remote lacks, fit to be given, records before reports.

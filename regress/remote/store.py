@@ -59,13 +59,15 @@ class Store:
         self._infos: dict[str, Info] = {}
 
     def push(self, folder: Folder) -> Exchanged:
-        """Gives the store what it lacks of a folder, records first; only the months that have something new are listed.
+        """Gives the store what it lacks of a folder, records first.
+
+        Listed are the months that have something new here, and one that has not: to see that the store still has it.
 
         Raises:
             HistoryError: It cannot be reached or refuses.
         """
         with self._telling("written"):
-            months = folder.months(folder.unseen() or folder.names[-1:])
+            months = folder.months([*folder.unseen(), *folder.known()[-1:]])
             marks = self._list_months(months)
             if folder.has_lost(marks, months):  # somebody emptied the store: what is known of it holds no more
                 months = folder.months(folder.names)

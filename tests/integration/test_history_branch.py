@@ -462,25 +462,6 @@ def test_processes_of_one_machine_take_turns(bare: Path, ssh: Path, machine: Cal
     assert stored(bare) == contents(orin.history)
 
 
-def test_the_users_settings_do_not_interfere(bare: Path, machine: Callable[..., Machine], tmp_path: Path) -> None:
-    """No identity, a hook that refuses, signed commits, another repository in the environment: none matters."""
-    home = tmp_path / "user"
-    (home / "hooks").mkdir(parents=True)
-    (home / "hooks" / "pre-push").write_text("#!/bin/sh\nexit 1\n")
-    (home / "hooks" / "pre-push").chmod(0o755)
-    (home / ".gitconfig").write_text(
-        f"[core]\n\thooksPath = {home}/hooks\n[commit]\n\tgpgSign = true\n"
-        "[push]\n\tgpgSign = true\n\tfollowTags = true\n"
-        "[safe]\n\tbareRepository = explicit\n[init]\n\tdefaultBranch = x\n[user]\n\tuseConfigOnly = true\n"
-    )
-    orin = machine(HOME=str(home), GIT_DIR=str(tmp_path / "none"), GIT_INDEX_FILE=str(tmp_path / "index"))
-    orin.measure()
-    output = orin.push(bare)
-    assert output.exit.ok, output.stderr
-    assert stored(bare) == contents(orin.history)
-    assert git("-C", bare, "log", "--format=%an <%ae>", BRANCH) == "regress <regress@localhost>\n"
-
-
 def test_a_remote_by_name_is_reached_as_its_repository_says(
     bare: Path, ssh: Path, machine: Callable[..., Machine], tmp_path: Path
 ) -> None:
@@ -604,3 +585,27 @@ def test_who_has_no_token_is_told_so_and_not_asked(host: Host, machine: Callable
     assert output.exit.code == 7
     assert output.exit.duration_s < 10
     assert "hint: git here has no right to read there" in output.stderr
+
+
+def test_the_users_settings_do_not_interfere(
+    host: Host, bare: Path, machine: Callable[..., Machine], tmp_path: Path
+) -> None:
+    """No identity, a hook that refuses, signed commits, another repository in the environment: none matters."""
+    home = tmp_path / "user"
+    (home / "hooks").mkdir(parents=True)
+    for name in ("pre-push", "reference-transaction"):
+        (home / "hooks" / name).write_text("#!/bin/sh\nexit 1\n")
+        (home / "hooks" / name).chmod(0o755)
+    (home / ".gitconfig").write_text(
+        f"[core]\n\thooksPath = {home}/hooks\n[commit]\n\tgpgSign = true\n"
+        "[push]\n\tgpgSign = true\n\tfollowTags = true\n"
+        "[safe]\n\tbareRepository = explicit\n[init]\n\tdefaultBranch = x\n[user]\n\tuseConfigOnly = true\n"
+    )
+    orin = machine(HOME=str(home), GIT_DIR=str(tmp_path / "none"), GIT_INDEX_FILE=str(tmp_path / "index"))
+    orin.measure()
+    url = host.url.replace("http://", "http://x-access-token:hunter2@")
+    output = orin.push(url)
+    assert output.exit.ok, output.stderr
+    assert orin.regress("pull", "--remote", url).exit.ok
+    assert stored(bare) == contents(orin.history)
+    assert git("-C", bare, "log", "--format=%an <%ae>", BRANCH) == "regress <regress@localhost>\n"

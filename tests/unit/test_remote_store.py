@@ -77,7 +77,7 @@ def test_a_push_gives_records_first_and_a_pull_takes_them(tmp_path: Path, url: s
         assert machine.exchange(action)[0].moved == ()
 
 
-def test_only_months_with_something_new_are_listed(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_the_months_without_news_one_is_listed(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many there are: two of three are known, one is new."""
     machine = Machine(tmp_path, url)
     machine.measure(0)
@@ -94,7 +94,21 @@ def test_only_months_with_something_new_are_listed(tmp_path: Path, url: str, mon
     monkeypatch.setattr(Store, "_ls", ls)
     machine.measure(80)
     assert len(machine.exchange("push")[0].moved) == 2
-    assert listed == ["bench/2026/12"]
+    assert listed == ["bench/2026/11", "bench/2026/12"]
+
+
+def test_a_store_that_was_emptied_gets_all_of_it_again(tmp_path: Path, url: str) -> None:
+    """Other months, too."""
+    machine = Machine(tmp_path, url)
+    machine.measure(0)
+    machine.measure(40)
+    for _ in range(2):
+        machine.exchange("push")
+    fs, root = fsspec.url_to_fs(url)
+    fs.rm(root, recursive=True)
+    machine.measure(80)
+    assert len(machine.exchange("push")[0].moved) == 6
+    assert stored(url) == contents(machine.root)
 
 
 def test_a_half_written_file_is_never_seen(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
