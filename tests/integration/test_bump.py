@@ -230,7 +230,7 @@ def test_what_cannot_be_checked_out_is_an_error(
 
 
 @pytest.fixture
-def pinned(web: Web, folder: Path, repository: Path) -> Path:
+def pinned(web: Web, folder: Path) -> Path:
     """A work tree with a configuration below its root, for which there is something newer, and a bare remote."""
     web.add_index({"filename": WHEEL.format("2.0")})
     below = folder / "work" / "bench"
