@@ -345,6 +345,19 @@ def test_a_server_that_fails_is_asked_again(github: LocalGitHub, tmp_path: Path)
         issues(github, deliveries)
 
 
+@pytest.mark.parametrize("publish", [checks, comment, issues])
+def test_a_write_that_was_done_and_then_failed_is_not_done_again(
+    github: LocalGitHub, tmp_path: Path, publish: Callable[..., None]
+) -> None:
+    """A server may fail once it has done what was asked: a look at what is there comes before the next attempt."""
+    github.open_pull_request(5)
+    github.labels.add("regress")
+    github.faults = [Fault(status=502, message="Server Error", method="POST", done=True)]
+    publish(github, run_of(tmp_path, slow()))
+    made = [len(github.checks), len(github.comments.get(5, [])), len(github.open_issues)]
+    assert sorted(made) == [0, 0, 1]
+
+
 @pytest.mark.parametrize("kept", [0, 1, 40])
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
 def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(
