@@ -17,6 +17,7 @@ from regress.device import on_gpu
 from regress.guard import Objection
 from regress.preparation import Preparation
 from regress.record import SCHEMA, CaseResult, Failure, Record
+from regress.redact import publishable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -199,7 +200,7 @@ class Campaign:
         try:
             return agreement_of(before, after)
         except ValueError as error:
-            return Failure(stage="bench", cause=str(error), how="logits compared")
+            return Failure(stage="bench", cause=publishable(str(error)), how="logits compared")
 
     def _replicate_all(self, one: Measured, wanted: Mapping[str, int]) -> None:
         job = self._job

@@ -166,6 +166,16 @@ def test_a_token_of_a_person_updates_its_own_comment(github: LocalGitHub, tmp_pa
     assert [each["user"]["login"] for each in github.comments[5]] == ["github-actions[bot]", "octocat"]
 
 
+def test_a_name_that_cannot_be_asked_for_now_is_not_taken_for_none(github: LocalGitHub, tmp_path: Path) -> None:
+    """Who takes itself for a bot does not find its own comment, and makes a second one."""
+    github.open_pull_request(5)
+    github.login = "octocat"
+    comment(github, run_of(tmp_path / "1", slow()))
+    github.faults = [Fault(status=500, message="Server Error")] * 10
+    comment(github, run_of(tmp_path / "2", slow(), days=1))
+    assert len(github.comments[5]) == 1
+
+
 def test_a_regression_has_an_issue_from_the_first_bad_run_to_the_good_one(github: LocalGitHub, tmp_path: Path) -> None:
     """Opened, kept up to date, commented where something changed, and closed with the reason."""
     issues(github, run_of(tmp_path / "1", slow()))
