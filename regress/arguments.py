@@ -7,6 +7,8 @@ import argparse
 from regress import __version__, quantity
 
 _EXIT_CODES = """\
+exit codes: 0 pass or improved, 1 regressed, 2 usage, 3 configuration, 4 toolchain, 5 build, 6 bench, 7 history,
+8 inconclusive or not comparable, 9 something newer exists (bump --check), 70 a defect of regress, 130 interrupted,
 exit codes: 0 pass or improved, 1 regressed, 2 usage, 3 configuration, 4 toolchain, 5 build, 6 bench,
 7 history or not published, 8 inconclusive or not comparable, 70 a defect of regress, 130 interrupted,
 141 the reader of the output went away"""
@@ -32,6 +34,10 @@ def parser() -> argparse.ArgumentParser:
     _add_profile(commands)
     _add_drill(commands)
     _add_aa(commands)
+    _add_plan(commands)
+    _add_bump(commands)
+    _add_install_workflows(commands)
+    _add_history(commands)
     _add_site(commands)
     _add_report(commands)
     _add_publish(commands)
@@ -174,6 +180,59 @@ def _add_aa(commands: _Commands[argparse.ArgumentParser]) -> None:
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
+def _add_plan(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "plan", "planning:plan_command", "say which runners measure what")
+    command.add_argument(
+        "--runner", action="append", default=[], metavar="NAME", help="this runner; repeatable (default: all declared)"
+    )
+    command.add_argument("--toolchain", metavar="NAME", help="toolchain to judge (default: the last of run.toolchains)")
+    command.add_argument("--json", action="store_true", help="print the matrix of a workflow, in one line")
+
+
+def _add_bump(commands: _Commands[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "bump", "bumping:bump_command", "declare a newer toolchain, where there is one")
+    command.add_argument("names", nargs="*", metavar="NAME", help="what to follow (default: all of [bump])")
+    command.add_argument("--check", action="store_true", help="write nothing; exit 9 where there is a newer one")
+    command.add_argument("--archive", metavar="DIR", help="keep its wheels there, as `toolchain bundle` packs them")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_install_workflows(commands: _Commands[argparse.ArgumentParser]) -> None:
+    text = "give a repository the workflows that measure, publish and bump"
+    command = commands.add_parser(
+        "install-workflows", help=text, description=f"{text[0].upper()}{text[1:]}. docs/runner.md says what comes next."
+    )
+    command.set_defaults(call="installing:install_workflows")
+    command.add_argument("folder", nargs="?", default=".", metavar="DIR", help="its root (default: here)")
+    command.add_argument("--diff", action="store_true", help="show what would change, write nothing")
+    command.add_argument("--source", metavar="REQUIREMENT", help="what installs regress there (default: this very one)")
+
+
+def _add_history(commands: _Commands[argparse.ArgumentParser]) -> None:
+    group = commands.add_parser("history", help="share the records with other machines, and check them")
+    actions = group.add_subparsers(title="actions", metavar="ACTION", required=True)
+    push = _command(actions, "push", "histories:push", "give a remote the records that it lacks")
+    pull = _command(actions, "pull", "histories:pull", "take the records from a remote that are not here")
+    verify = _command(actions, "verify", "histories:verify", "read every record, and name what is wrong")
+    for command in (push, pull):
+        command.add_argument(
+            "--remote",
+            metavar="REMOTE",
+            help="name, path or URL of a git remote, or URL of an object store (default: remote.url of regress.toml)",
+        )
+        command.add_argument("--branch", metavar="NAME", help="branch of the git remote (default: regress-history)")
+        command.add_argument(
+            "--timeout-s",
+            type=quantity.seconds,
+            default=300,
+            metavar="S",
+            help="seconds after which no further attempt is begun (default: 300)",
+        )
+    for command in (push, pull, verify):
+        command.add_argument("--history", metavar="DIR", help="folder of the records")
+        command.add_argument("--json", action="store_true", help="print JSON")
+
+
 def _add_site(commands: _Commands[argparse.ArgumentParser]) -> None:
     command = _command(commands, "site", "publishing:site_command", "write the site, serve or check it")
     command.add_argument(
@@ -186,6 +245,7 @@ def _add_site(commands: _Commands[argparse.ArgumentParser]) -> None:
     command.add_argument("--history", metavar="DIR", help="folder of the records")
     command.add_argument("--site", metavar="DIR", help="folder of the site")
     command.add_argument("--parquet", action="store_true", help="write all values as Parquet, too (takes pyarrow)")
+    command.add_argument("--plotly", metavar="FILE", help="a bundle of Plotly's script in place of the whole one")
     command.add_argument("--host", metavar="NAME", help="address to serve at (default: 127.0.0.1, this machine alone)")
     command.add_argument("--port", type=quantity.port, metavar="N", help="port to serve at (default: one that is free)")
 

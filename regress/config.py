@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from regress.errors import ConfigError, RegressError, UsageError, did_you_mean
+from regress.stored import RUNNER_NAME
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -20,6 +21,7 @@ else:
     import tomli as tomllib
 
 FILE_NAME = "regress.toml"
+TOOLCHAIN_NAME = r"[0-9A-Za-z][0-9A-Za-z._+-]*"
 
 _LAST_YEAR = 2999
 
@@ -40,7 +42,9 @@ class ToolchainSpec(Table, frozen=True):
         packages: Requirements as pip writes them.
         as_of: Resolve everything as the index stood at the end of that day, in UTC.
         python: Interpreter or version for the environment; the one that runs `regress` where absent.
-        path: The Python folder of a checkout, for `source`.
+        path: The Python folder of a checkout, for `source`; relative to its root where `repository` is given.
+        repository: Address of a git repository, for a `source` that is checked out when it is installed.
+        commit: The commit to check out, in full.
         index_url: Package index to resolve from; the one uv is set to use where absent.
         find_links: Pages or folders of wheels to take in besides the index.
     """
@@ -51,6 +55,8 @@ class ToolchainSpec(Table, frozen=True):
     as_of: date | None = None
     python: str | None = None
     path: str | None = None
+    repository: str | None = None
+    commit: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?\Z")] | None = None
     index_url: str | None = None
     find_links: tuple[str, ...] = ()
 
@@ -67,22 +73,91 @@ class RunSpec(Table, frozen=True):
     toolchains: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
+class BumpSpec(Table, frozen=True):
+    """`[bump.NAME]`: what `regress bump` follows: the releases of a package, or a branch of a repository.
+
+    Attributes:
+        name: Its key in the file.
+        toolchain: Name of the toolchain of a release, with `{version}` in it.
+        package: Package to follow.
+        same_version: Packages that are pinned to the same version, as nightlies come in pairs.
+        beside: Further requirements of the toolchain.
+        prereleases: Whether nightlies and release candidates count.
+        index_url: Package index; the one that uv or pip is set to use where `None`.
+        find_links: Pages or folders of wheels, in place of the index.
+        platform: End of the platform tags that a wheel must have, such as `aarch64`; any where `None`.
+        repository: Address of a git repository to follow.
+        ref: Its branch.
+        path: Its Python folder, relative to its root.
+    """
+
+    name: str
+    toolchain: str
+    package: str | None = None
+    same_version: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    prereleases: bool = False
+    index_url: str | None = None
+    find_links: tuple[str, ...] = ()
+    platform: str | None = None
+    repository: str | None = None
+    ref: str = "HEAD"
+    path: str = "."
+
+
+Label = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z ._-]*\Z", max_length=256)]
+
+
+class RunnerSpec(Table, frozen=True):
+    """`[runners.NAME]`: a machine that measures for the workflows.
+
+    Attributes:
+        labels: Labels that it is registered with; `self-hosted` and its name where there are none.
+        baseline: Its baseline file, relative to `regress.toml`; `baselines/NAME.toml` where `None`.
+        environment: Environment of the repository whose rules its jobs wait for, such as an approval.
+        timeout_minutes: Minutes after which a job on it is ended; five days is what GitHub allows.
+    """
+
+    labels: tuple[Label, ...] = ()
+    baseline: str | None = None
+    environment: Label = "device"
+    timeout_minutes: Annotated[int, msgspec.Meta(ge=1, le=7200)] = 240
+
+
+class RemoteSpec(Table, frozen=True):
+    """`[remote]`: where `regress history push` and `pull` go when their command line does not say.
+
+    Attributes:
+        url: A git remote, or the URL of an object store; none where `None`.
+        branch: Branch of the git remote that holds the history.
+    """
+
+    url: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    branch: Annotated[str, msgspec.Meta(min_length=1)] = "regress-history"
+
+
 class Config(Table, frozen=True):
     """All of `regress.toml`.
 
     Attributes:
         run: Defaults of `regress run`.
         toolchains: The declared toolchains by name.
+        runners: The declared runners by name.
+        bump: What `regress bump` follows, by name.
         title: Title of the site.
         history: Folder of the records, relative to the working folder.
         site: Folder the site is written to, relative to the working folder.
+        remote: Where the history is shared.
     """
 
     run: RunSpec
     toolchains: dict[str, ToolchainSpec]
+    runners: dict[str, RunnerSpec] = {}
+    bump: dict[str, BumpSpec] = {}
     title: str = "regress"
     history: str = "history"
     site: str = "site"
+    remote: RemoteSpec = RemoteSpec()
 
     def toolchain(self, name: str) -> ToolchainSpec:
         """The toolchain of that name.
@@ -116,19 +191,45 @@ def parse_config(text: str, name: str) -> Config:
         toolchain: _toolchain(table, toolchain, f"{name}: toolchains.{toolchain}")
         for toolchain, table in declared.items()
     }
+    runners = _runners(document.pop("runners", {}), f"{name}: runners")
+    bumps = _bumps(document.pop("bump", {}), f"{name}: bump")
     config = convert({**document, "toolchains": {}}, Config, name)
     for toolchain in config.run.toolchains:
         if toolchain not in toolchains:
             raise ConfigError(
                 f"{name}: run.toolchains: no toolchain '{toolchain}'{did_you_mean(toolchain, toolchains)}"
             )
-    return msgspec.structs.replace(config, toolchains=toolchains)
+    return msgspec.structs.replace(config, toolchains=toolchains, runners=runners, bump=bumps)
+
+
+def _runners(declared: object, where: str) -> dict[str, RunnerSpec]:
+    if not isinstance(declared, dict):
+        raise ConfigError(f"{where}: expected a table of runners")
+    for name in declared:
+        if not re.fullmatch(RUNNER_NAME, name):
+            raise ConfigError(f"{where}.{name}: a runner's name holds letters, digits and . _ - only")
+    return {name: convert(table, RunnerSpec, f"{where}.{name}", within=True) for name, table in declared.items()}
+
+
+def _bumps(declared: object, where: str) -> dict[str, BumpSpec]:
+    if not isinstance(declared, dict) or not all(isinstance(table, dict) for table in declared.values()):
+        raise ConfigError(f"{where}: expected tables, each with a name: [bump.NAME]")
+    return {name: _bump(table, name, f"{where}.{name}") for name, table in declared.items()}
+
+
+def _bump(table: dict[str, Any], name: str, where: str) -> BumpSpec:
+    spec = convert({"name": name, **table}, BumpSpec, where, within=True)
+    if (spec.package is None) == (spec.repository is None):
+        raise ConfigError(f"{where}: needs either `package` or `repository`")
+    if "{version}" not in spec.toolchain or not re.fullmatch(TOOLCHAIN_NAME, spec.toolchain.replace("{version}", "1")):
+        raise ConfigError(f"{where}.toolchain: a name with {{version}} in it, of letters, digits and . _ + - else")
+    return spec
 
 
 def _toolchain(table: object, name: str, where: str) -> ToolchainSpec:
     if not isinstance(table, dict):
         raise ConfigError(f"{where}: expected a table")
-    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._+-]*", name):
+    if not re.fullmatch(TOOLCHAIN_NAME, name):
         raise ConfigError(f"{where}: a toolchain's name holds letters, digits and . _ + - only")
     spec = convert({"name": name, **table}, ToolchainSpec, where, within=True)
     if any("\0" in text for text in (spec.python or "", spec.path or "", *spec.packages, *spec.find_links)):
@@ -139,7 +240,16 @@ def _toolchain(table: object, name: str, where: str) -> ToolchainSpec:
         raise ConfigError(f"{where}.packages: a venv toolchain needs at least one package")
     if (spec.kind == "source") != (spec.path is not None):
         raise ConfigError(f"{where}.path: required for kind 'source', and for no other")
+    if (spec.repository is None) != (spec.commit is None):
+        raise ConfigError(f"{where}.repository: goes together with `commit`")
+    if spec.repository and (spec.kind != "source" or not _is_below(spec.path or "")):
+        raise ConfigError(f"{where}.repository: for kind 'source', with a `path` below its root")
     return spec
+
+
+def _is_below(path: str) -> bool:
+    """Whether a path stays in the folder that it is relative to."""
+    return not path.startswith(("/", "~")) and ".." not in path.split("/")
 
 
 def parse_toml(text: str, name: str, error: type[RegressError] = ConfigError) -> dict[str, Any]:

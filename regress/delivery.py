@@ -16,8 +16,8 @@ from regress import errors, history
 from regress.errors import ConfigError, HistoryError
 from regress.history import REPORT_SUFFIX
 from regress.metric import METRICS
-from regress.record import RunnerName, first_duplicate
-from regress.stored import DAMAGED
+from regress.record import first_duplicate
+from regress.stored import DAMAGED, RunnerName
 from regress.verdict import SEVERITY, Outcome
 
 if TYPE_CHECKING:

@@ -17,6 +17,8 @@ EXIT_BUILD = 5
 EXIT_BENCH = 6
 EXIT_HISTORY = 7
 EXIT_INCONCLUSIVE = 8
+EXIT_NEWER = 9
+"""`bump --check` found a newer toolchain."""
 EXIT_DEFECT = 70
 """`regress` itself failed in a way nobody foresaw; sysexits.h calls it EX_SOFTWARE."""
 EXIT_INTERRUPTED = 130

@@ -18,18 +18,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from regress import layout
 from regress.errors import HistoryError
+from regress.layout import place_for
 from regress.record import Record, decode_record, encode
-from regress.stored import DAMAGED
-from regress.verdict import SCHEMA as REPORT_SCHEMA
-from regress.verdict import CheckReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
-REPORT_SUFFIX = ".check.json"
+    from regress.verdict import CheckReport
+
+REPORT_SUFFIX = layout.REPORT_SUFFIX
 
 
 class Stamp(msgspec.Struct, frozen=True, array_like=True):
@@ -94,8 +95,7 @@ def append(record: Record, root: Path) -> Path:
     Raises:
         HistoryError: The folder cannot be written, or the record is there already.
     """
-    folder = root / record.runner / f"{record.recorded_at:%Y}" / f"{record.recorded_at:%m}"
-    return write(folder / f"{record.id}.json", encode(record), new=True)
+    return write(root / place_for(record).name, encode(record), new=True)
 
 
 def append_report(report: CheckReport, record: Path) -> Path:
@@ -172,13 +172,7 @@ def entry(root: Path, found: Files) -> Entry:
 
 
 def _load_report(path: Path) -> CheckReport:
-    try:
-        report = msgspec.json.decode(read(path), type=CheckReport)
-    except DAMAGED as error:
-        raise HistoryError(f"{path}: {error}") from error
-    if report.schema > REPORT_SCHEMA:
-        raise HistoryError(f"{path}: schema {report.schema} is newer than this regress reads ({REPORT_SCHEMA})")
-    return report
+    return layout.decode_report(read(path), str(path))
 
 
 def read(path: Path) -> bytes:

@@ -58,11 +58,22 @@ class Exit:
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """What a short command printed, and how it ended."""
+    """What a short command printed, and how it ended.
+
+    Attributes:
+        exit: How it ended.
+        printed: Its standard output, as it came.
+        stderr: Its standard error.
+    """
 
     exit: Exit
-    stdout: str
+    printed: bytes
     stderr: str
+
+    @property
+    def stdout(self) -> str:
+        """Its standard output as text."""
+        return self.printed.decode(errors="replace")
 
 
 def run(
@@ -71,27 +82,25 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout_s: float | None = None,
+    stdin: bytes | None = None,
 ) -> Output:
-    """What a command printed, once it has ended; standard input is empty.
+    """What a command printed, once it has ended.
 
     Args:
         argv: Program and arguments.
         env: The whole environment; this process's own where `None`.
         cwd: Working folder; this process's own where `None`.
         timeout_s: Seconds after which the command and all it started are killed; no limit where `None`.
+        stdin: What it reads from standard input; nothing where `None`.
 
     Raises:
         OSError: The program cannot be started.
     """
     started = time.monotonic()
-    process = _start(argv, env=env, cwd=cwd, stderr=subprocess.PIPE)
+    process = _start(argv, env=env, cwd=cwd, stderr=subprocess.PIPE, stdin=stdin is not None)
     with _limited(process, timeout_s) as limit:
-        stdout, stderr = process.communicate()
-    return Output(
-        exit=_exit(process, limit, started),
-        stdout=stdout.decode(errors="replace"),
-        stderr=stderr.decode(errors="replace"),
-    )
+        stdout, stderr = process.communicate(stdin)
+    return Output(exit=_exit(process, limit, started), printed=stdout, stderr=stderr.decode(errors="replace"))
 
 
 def stream(  # noqa: PLR0913  # all that a child is given
@@ -133,12 +142,13 @@ def _start(
     env: Mapping[str, str] | None,
     cwd: Path | None,
     stderr: int | IO[bytes],
+    stdin: bool = False,
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [os.fspath(argument) for argument in argv],
         env=env,
         cwd=cwd,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=stderr,
         start_new_session=True,

@@ -16,7 +16,7 @@ from regress.errors import HistoryError, did_you_mean
 from regress.metric import METRICS
 from regress.redact import without_known
 from regress.replicate import Discarded, GuardReason, Replicate  # noqa: TC001  # as above
-from regress.stored import DAMAGED, Bytes, Count, Instant, Positive, Sha256, Stored, schema_of
+from regress.stored import DAMAGED, MOST_NAMED, Bytes, Count, Instant, Positive, RunnerName, Sha256, Stored, schema_of
 
 SCHEMA = 2
 """Version of the record's shape; a reader refuses a newer one. Since 2: telemetry, discarded replicates, bandwidth."""
@@ -136,8 +136,6 @@ class Failure(Stored, frozen=True):
         return self.stage == "bench"
 
 
-MOST_NAMED = 160
-"""Longest key, id or name, in characters: each becomes the name of a file."""
 CaseKey = Annotated[
     str, msgspec.Meta(pattern=r"^[\w.-]+/[\w.-]+/[\w.-]+/p[1-9][0-9]{0,7}\+[1-9][0-9]{0,7}\Z", max_length=MOST_NAMED)
 ]
@@ -192,7 +190,6 @@ class Method(Stored, frozen=True):
 
 
 RecordId = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z._+-]+\Z", max_length=MOST_NAMED)]
-RunnerName = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*\Z", max_length=MOST_NAMED)]
 
 
 class Record(Stored, frozen=True):

@@ -17,6 +17,11 @@ Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """A moment with its UTC offset."""
 
+MOST_NAMED = 160
+"""Longest key, id or name, in characters: each becomes the name of a file."""
+RUNNER_NAME = rf"^(?=.{{1,{MOST_NAMED}}}\Z)[0-9A-Za-z][0-9A-Za-z._-]*\Z"
+RunnerName = Annotated[str, msgspec.Meta(pattern=RUNNER_NAME)]
+
 DAMAGED = (msgspec.MsgspecError, UnicodeDecodeError)
 """What reading JSON raises that is not what it shall be; msgspec has no error of its own for what is no UTF-8."""
 

@@ -84,7 +84,7 @@ def _anchored(config: Config, folder: Path) -> Config:
     toolchains = {
         name: msgspec.structs.replace(
             spec,
-            path=spec.path and str((folder / Path(spec.path).expanduser()).absolute()),
+            path=spec.path if spec.repository else spec.path and _anchored_path(spec.path, folder),
             find_links=tuple(_anchored_link(link, folder) for link in spec.find_links),
         )
         for name, spec in config.toolchains.items()
@@ -93,7 +93,11 @@ def _anchored(config: Config, folder: Path) -> Config:
 
 
 def _anchored_link(link: str, folder: Path) -> str:
-    return link if "://" in link else str((folder / Path(link).expanduser()).absolute())
+    return link if "://" in link else _anchored_path(link, folder)
+
+
+def _anchored_path(path: str, folder: Path) -> str:
+    return str((folder / Path(path).expanduser()).absolute())
 
 
 def _config_path(given: str | None) -> Path:

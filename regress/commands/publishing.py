@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regress import errors, site
@@ -14,15 +15,16 @@ from regress.errors import UsageError
 from regress.progress import say
 from regress.resources import shared
 from regress.site.index import PARQUET
+from regress.site.plotly import bundle
 from regress.workspace import open_workspace, read_text, shown
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
     from regress.baseline import Baseline
     from regress.errors import RegressError
     from regress.progress import Reporter
+    from regress.site.plotly import Script
     from regress.workspace import Workspace
 
 
@@ -31,7 +33,7 @@ def site_command(args: argparse.Namespace) -> int:
     serving = [option for option in ("host", "port") if getattr(args, option) is not None]
     if serving and args.action != "serve":
         raise UsageError(f"site: --{serving[0]} is for `regress site serve`")
-    building = [option for option in ("history", "parquet") if getattr(args, option)]
+    building = [option for option in ("history", "parquet", "plotly") if getattr(args, option)]
     if building and args.action == "check":
         raise UsageError(f"site: --{building[0]} is for building, `regress site check` looks at what was built")
     if args.parquet and importlib.util.find_spec("pyarrow") is None:
@@ -48,7 +50,8 @@ def _build(workspace: Workspace, args: argparse.Namespace) -> int:
     if not workspace.history.is_dir() and (args.history or workspace.history.exists()):
         raise errors.HistoryError(f"{workspace.history}: no such folder of records")
     bad: list[RegressError] = []
-    index = _write(workspace, bad, parquet=args.parquet)
+    script = bundle(Path(args.plotly)) if args.plotly else None
+    index = _write(workspace, bad, parquet=args.parquet, script=script)
     sys.stdout.write(f"{index}\n")
     for error in bad:
         say("\n".join(error.lines()))
@@ -93,7 +96,9 @@ def publish(workspace: Workspace, reporter: Reporter) -> None:
     reporter.note(f"  {index}")
 
 
-def _write(workspace: Workspace, bad: list[RegressError], *, parquet: bool = False) -> Path:
+def _write(
+    workspace: Workspace, bad: list[RegressError], *, parquet: bool = False, script: Script | None = None
+) -> Path:
     return site.build(
         workspace.history,
         workspace.site,
@@ -103,6 +108,7 @@ def _write(workspace: Workspace, bad: list[RegressError], *, parquet: bool = Fal
         cache=workspace.home / "site",
         baselines=_baselines(workspace, bad),
         parquet=parquet or _keeps_parquet(workspace.site),
+        script=script,
         on_bad=bad.append,
     )
 

@@ -6,7 +6,6 @@ scan ─► chapter of each runner, where it is not current ─► pages over al
 from __future__ import annotations
 
 from functools import partial
-from importlib.metadata import distribution
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,25 +13,22 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from regress import history
+from regress.crew import crew
 from regress.errors import HistoryError
 from regress.history import Stamp
 from regress.record import digest
-from regress.site import chapter, index, payload, places, render, units
+from regress.site import chapter, index, payload, places, plotly, render, units
 from regress.site.baselines import held_by_runner
 from regress.site.chapter import Press, Task
-from regress.site.crew import crew
 from regress.site.ledger import Ledger, Made, keep, recall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from regress.baseline import Baseline
+    from regress.crew import Crew
     from regress.site.chapter import Chapter
-    from regress.site.crew import Crew
     from regress.site.name import SeriesName
-
-PLOTLY_GLOB = "plotly-*.min.js"
-"""Copies of Plotly's script: written by a build, never committed, never copied as a hand-written asset."""
 
 
 class _Made(msgspec.Struct, frozen=True, array_like=True):
@@ -51,6 +47,7 @@ def build(  # noqa: PLR0913  # what a site is made of
     cache: Path,
     baselines: Mapping[str, Baseline] | None = None,
     parquet: bool = False,
+    script: plotly.Script | None = None,
     on_bad: Callable[[HistoryError], None],
 ) -> Path:
     """The path of the site's `index.html`, written with all it needs beside it; nothing is ever deleted.
@@ -64,13 +61,14 @@ def build(  # noqa: PLR0913  # what a site is made of
         cache: Folder of what is kept from build to build; without it the same site is made from nothing.
         baselines: File name to baseline; of several for one runner the last one holds.
         parquet: Whether to write the table of all values as Parquet, too, which takes pyarrow.
+        script: Plotly's script; that of its Python package where `None`.
         on_bad: Called with the error of each file of the history that cannot be used; the site is built without it.
 
     Raises:
         HistoryError: A template or an asset cannot be read, or a file cannot be written.
     """
     try:
-        press = _press(records, destination, templates, cache, title)
+        press = _press(records, destination, templates, cache, title, script or plotly.packaged())
         whole = _write(press, baselines or {}, assets, (index.CSV, index.PARQUET) if parquet else (index.CSV,))
     except OSError as error:
         path = error.filename or destination
@@ -80,7 +78,9 @@ def build(  # noqa: PLR0913  # what a site is made of
     return destination / "index.html"
 
 
-def _press(records: Path, destination: Path, templates: Path, cache: Path, title: str) -> Press:
+def _press(  # noqa: PLR0913, PLR0917  # what a press is made of
+    records: Path, destination: Path, templates: Path, cache: Path, title: str, script: plotly.Script
+) -> Press:
     code = _stamp_of(Path(__file__).parents[1], "*.py")
     return Press(
         history=records,
@@ -88,8 +88,9 @@ def _press(records: Path, destination: Path, templates: Path, cache: Path, title
         cache=cache,
         templates=templates,
         title=title,
+        script=script,
         code=code,
-        edition=digest([code, _stamp_of(templates, "*"), title, places.plotly_name()]),
+        edition=digest([code, _stamp_of(templates, "*"), title, script.name]),
     )
 
 
@@ -103,7 +104,7 @@ def _write(press: Press, baselines: Mapping[str, Baseline], assets: Path, tables
     """Writes all; `index.html` comes last, so that a page never stands without what it links to."""
     kept = press.kept(press.destination).with_suffix(".msgpack")
     ledger = Ledger(press.destination, known.made if (known := recall(kept, _Made)) else {})
-    for name, data in _assets(assets):
+    for name, data in _assets(assets, press.script):
         ledger.write(name, data)
     chapters = _chapters(press, held_by_runner(baselines))
     whole = _whole(chapters, tables)
@@ -202,10 +203,9 @@ def _write_lengths(whole: render.Whole, press: Press, ledger: Ledger) -> None:
         ledger.make(places.lengths_path(each), of, partial(pages.lengths, each, siblings))
 
 
-def _assets(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Plotly's script from its Python package, and the hand-written assets."""
-    package = distribution("plotly").locate_file("plotly/package_data/plotly.min.js")
-    yield f"assets/{places.plotly_name()}", Path(str(package)).read_bytes()
+def _assets(folder: Path, script: plotly.Script) -> Iterator[tuple[str, bytes]]:
+    """Plotly's script, and the hand-written assets."""
+    yield f"assets/{script.name}", script.path.read_bytes()
     for path in sorted(folder.iterdir()):
-        if path.is_file() and not path.name.startswith(".") and not path.match(PLOTLY_GLOB):
+        if path.is_file() and not path.name.startswith(".") and not path.match(plotly.GLOB):
             yield f"assets/{path.name}", path.read_bytes()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from regress.history import Files
     from regress.site.facts import Facts
     from regress.site.overview import View
+    from regress.site.plotly import Script
     from regress.site.series import Series
     from regress.site.shelf import Shelf
 
@@ -41,8 +42,9 @@ class Press:
         cache: Folder of what is kept from build to build.
         templates: Folder of the Jinja templates.
         title: Title of the site.
+        script: Plotly's script.
         code: Which version of this package it is: another one reads all records again.
-        edition: Which version of it, of the templates and of the title.
+        edition: Which version of it, of the templates, of the title and of Plotly.
     """
 
     history: Path
@@ -50,12 +52,13 @@ class Press:
     cache: Path
     templates: Path
     title: str
+    script: Script
     code: str
     edition: str
 
     def pages(self) -> render.Pages:
         """What writes the texts."""
-        return render.pages(self.templates, self.title, self.cache / "templates")
+        return render.pages(self.templates, self.title, self.cache / "templates", self.script.name)
 
     def kept(self, folder: Path) -> Path:
         """Where the cache keeps what is known of a folder."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.metadata import distribution
 from typing import TYPE_CHECKING
 
 from regress.site.regressions import Event
@@ -45,12 +43,6 @@ def badge_path(series: Series) -> str:
 def lengths_path(lengths: LengthsName, suffix: str = ".html") -> str:
     """Where the page of a model over prompt lengths is, relative to the site's root."""
     return f"lengths/{lengths.runner}/{_flat(lengths.name)}{suffix}"
-
-
-@cache
-def plotly_name() -> str:
-    """Name of Plotly's script among the assets."""
-    return f"plotly-{distribution('plotly').version}.min.js"
 
 
 def _flat(key: str) -> str:

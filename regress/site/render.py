@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
 
-from regress.site import places, svg, units
+from regress.site import parts, places, svg, units
 from regress.site.badge import badge_of
 from regress.site.baselines import baseline_pages
 from regress.site.curves import curves
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
     from pathlib import Path
 
+    from markupsafe import Markup
+
     from regress.baseline import Baseline
     from regress.record import Record
     from regress.site.entry import Entry
@@ -35,17 +36,7 @@ if TYPE_CHECKING:
     from regress.site.overview import Runner
     from regress.site.regressions import Event
     from regress.site.series import Series
-    from regress.verdict import Outcome
 
-OUTCOMES: dict[Outcome, tuple[str, str]] = {
-    "pass": ("✓", "a loss of the tolerance is excluded; build and answers are in order"),
-    "improved": ("▲", "better than the reference, beyond noise and tolerance"),
-    "regressed": ("▼", "worse than the reference beyond noise, and not inside the tolerance; or other answers"),
-    "inconclusive": ("?", "the measurements do not decide; the sentence says why"),
-    "broken": ("✕", "does not build, load or run"),
-    "missing": ("∅", "cannot be compared; the sentence beside it says why"),
-}
-"""Outcome to the sign that carries it without colour, and what it means."""
 MOST_ROWS = 50
 """Runs in the table of a series; a CSV file has all of them."""
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -82,9 +73,10 @@ class Pages:
         templates: Folder of the Jinja templates.
         title: Title of the site.
         compiled: Folder that the compiled templates are kept in; not kept where `None`.
+        plotly: Name of Plotly's script among the assets.
     """
 
-    def __init__(self, templates: Path, title: str, compiled: Path | None = None) -> None:
+    def __init__(self, templates: Path, title: str, compiled: Path | None = None, plotly: str = "plotly.js") -> None:
         self._environment = Environment(
             loader=FileSystemLoader(templates),
             bytecode_cache=_bytecode(compiled) if compiled else None,
@@ -95,7 +87,7 @@ class Pages:
             keep_trailing_newline=True,
         )
         self._environment.filters.update(_FILTERS)
-        self._environment.globals.update(outcomes=OUTCOMES, site_title=title)
+        self._environment.globals.update(_GLOBALS, site_title=title, plotly=plotly)
 
     def index(self, whole: Whole) -> str:
         """`index.html`."""
@@ -181,7 +173,6 @@ class Pages:
             shown=series.points[::-1][:MOST_ROWS],
             drawn=len(drawn(series)),
             paged=paged,
-            plotly=places.plotly_name(),
             data=f"{name}.js",
             csv=f"{name}.csv",
             badge_url=quote(places.badge_path(series)),
@@ -194,7 +185,7 @@ class Pages:
             lengths: The model on a runner.
             siblings: The same model elsewhere, or built otherwise.
         """
-        return self._render("lengths.html", root=_UP, lengths=lengths, siblings=siblings, plotly=places.plotly_name())
+        return self._render("lengths.html", root=_UP, lengths=lengths, siblings=siblings)
 
     def badge(self, series: Series) -> str:
         """The badge of a series: its rates, in the colour of its verdict."""
@@ -212,9 +203,9 @@ def _bytecode(folder: Path) -> FileSystemBytecodeCache | None:
 
 
 @cache
-def pages(templates: Path, title: str, compiled: Path) -> Pages:
+def pages(templates: Path, title: str, compiled: Path, plotly: str) -> Pages:
     """The texts of all pages; a process reads their templates once."""
-    return Pages(templates, title, compiled)
+    return Pages(templates, title, compiled, plotly)
 
 
 def _filters(runners: Sequence[Runner]) -> list[tuple[str, str, list[str]]]:
@@ -251,12 +242,13 @@ def _devices_url(series: Series) -> str:
     return f"devices.html#?model={model}&workload={workload}"
 
 
-def _numbers(texts: Sequence[str], hole: Markup) -> Markup:
-    """Cells of a table's row, with that where there is no number; one at a time would take ten times as long."""
-    cells = str(escape("\n".join(texts))).split("\n") if texts else ()
-    return Markup("".join(f'<td class="number">{text or hole}</td>' for text in cells))  # noqa: S704  # escaped above
-
-
+_GLOBALS = {
+    "badge": parts.badge,
+    "nothing": parts.NOTHING,
+    "outcomes": parts.OUTCOMES,
+    "time": parts.time,
+    "value": parts.value,
+}
 _FILTERS = {
     "cell": units.cell,
     "change": units.change,
@@ -264,17 +256,22 @@ _FILTERS = {
     "data_url": lambda record: quote(places.data_path(record)),
     "day": units.day,
     "devices_url": _devices_url,
+    "digest": parts.digest,
+    "digests": parts.digests,
     "duration": units.duration,
+    "heads": parts.heads,
     "iso": units.iso,
     "index_url": lambda runner: quote(places.index_path(runner.name)),
+    "kernels": parts.kernels,
     "lengths_url": lambda lengths, suffix=".html": quote(places.lengths_path(lengths, suffix)),
+    "medians": parts.medians,
     "metric_label": units.metric_label,
-    "numbers": _numbers,
     "percent": units.percent,
     "plot": _plot,
     "quantity": units.quantity,
     "rate": units.rate,
     "ratio": units.ratio,
+    "replicates": parts.replicates,
     "reference_url": lambda report: quote(f"runs/{report.runner}/{report.reference_record}.html"),
     "run_name": _run_name,
     "run_url": _run_url,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from regress.guard import discards
 from regress.metric import METRICS
 from regress.recipe import own_flags
 from regress.site import units
+from regress.site.facts import Fact, median
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,12 +23,9 @@ if TYPE_CHECKING:
 
 _OF_THE_ARTIFACT = ("model_lib_bytes", "param_bytes", "bits_per_param", "build_duration_s")
 """Metrics that no replicate has: the page shows them with the build."""
-_DIGEST = 10
-"""Characters of a SHA-256 that a page shows."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Column:
+class Column(Fact, frozen=True, kw_only=True):
     """One metric of a case's replicates, or one counter of their device, as the table writes it.
 
     Attributes:
@@ -44,8 +41,7 @@ class Column:
     cells: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
+class Row(Fact, frozen=True, kw_only=True):
     """One replicate as the table writes it.
 
     Attributes:
@@ -54,7 +50,6 @@ class Row:
         clock: The same, for people.
         cells: Its texts in the order of the columns.
         logits_sha256: Digest of its logits.
-        logits: The start of it.
         reasons: What held its clocks back, each with its share of the time; empty where nothing did.
     """
 
@@ -63,7 +58,6 @@ class Row:
     clock: str
     cells: tuple[str, ...]
     logits_sha256: str
-    logits: str
     reasons: str
 
 
@@ -136,38 +130,43 @@ def _case(entry: Entry, key: str, build_of: int) -> RunCase:
         result=result,
         verdicts=entry.verdicts(key),
         columns=columns,
-        rows=tuple(_row(number, replicate, columns) for number, replicate in enumerate(replicates)),
+        rows=tuple(_rows(replicates, columns)),
         flags=own_flags(built.flags) if built else {},
         discarded=discards(result) if result else "",
         build_of=build_of,
     )
 
 
-def _row(number: int, replicate: Replicate, columns: Sequence[Column]) -> Row:
-    reasons = replicate.telemetry.reasons if replicate.telemetry else {}
-    return Row(
-        number=number + 1,
-        started_at=units.iso(replicate.started_at),
-        clock=units.clock(replicate.started_at),
-        cells=tuple(column.cells[number] for column in columns),
-        logits_sha256=replicate.logits_sha256,
-        logits=replicate.logits_sha256[:_DIGEST],
-        reasons=", ".join(
-            f"{reason.replace('_', ' ')} {units.percent(share)}" for reason, share in sorted(reasons.items())
-        ),
-    )
+def _rows(replicates: Sequence[Replicate], columns: Sequence[Column]) -> Iterator[Row]:
+    cells = list(zip(*(column.cells for column in columns), strict=True)) or [()] * len(replicates)
+    for number, replicate in enumerate(replicates):
+        started_at = units.iso(replicate.started_at)
+        yield Row(
+            number=number + 1,
+            started_at=started_at,
+            clock=started_at[11:19],
+            cells=cells[number],
+            logits_sha256=replicate.logits_sha256,
+            reasons=_reasons(replicate.telemetry) if replicate.telemetry else "",
+        )
+
+
+def _reasons(telemetry: Telemetry) -> str:
+    shares = sorted(telemetry.reasons.items())
+    return ", ".join(f"{reason.replace('_', ' ')} {units.percent(share)}" for reason, share in shares)
 
 
 def _metrics(replicates: Sequence[Replicate]) -> Iterator[Column]:
     measured = {name for replicate in replicates for name in replicate.samples}
     for name, metric in METRICS.items():
         if name in measured and name not in _OF_THE_ARTIFACT:
-            values = [replicate.value(name) for replicate in replicates]
+            samples, written = [replicate.samples.get(name) for replicate in replicates], units.writer(metric.unit)
+            values = [median(repeats) if repeats else None for repeats in samples]
             yield Column(
                 label=metric.label,
                 unit=metric.unit if metric.unit == "tokens/s" else "",
-                median=units.cell(statistics.median(value for value in values if value is not None), metric.unit),
-                cells=tuple("" if value is None else units.cell(value, metric.unit) for value in values),
+                median=written(median([value for value in values if value is not None])),
+                cells=tuple("" if value is None else written(value) for value in values),
             )
 
 

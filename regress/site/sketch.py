@@ -6,7 +6,6 @@ page is made.
 
 from __future__ import annotations
 
-import statistics
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
@@ -14,10 +13,10 @@ import msgspec
 from regress.errors import HistoryError
 from regress.guard import discards
 from regress.recipe import own_flags
-from regress.record import SCHEMA, CaseKey, Environment, RecordId, RunnerName, Stage, first_duplicate
+from regress.record import SCHEMA, CaseKey, Environment, RecordId, Stage, first_duplicate
 from regress.replicate import Discarded, GuardReason  # noqa: TC001  # msgspec reads the annotations at run time
-from regress.site.facts import SHOWN, Case, Facts, Fault, Run, Said, Value, value_of
-from regress.stored import DAMAGED, Instant, Positive, Sha256
+from regress.site.facts import SHOWN, Case, Facts, Fault, Run, Said, Value, median, value_of
+from regress.stored import DAMAGED, Instant, Positive, RunnerName, Sha256
 from regress.verdict import SCHEMA as REPORT_SCHEMA
 from regress.verdict import SEVERITY, Outcome, Reason
 
@@ -204,9 +203,7 @@ def _case(result: _Case, said: tuple[Said, ...]) -> Case:
 
 def _values(replicates: Sequence[_Samples]) -> dict[str, Value]:
     """Metric to its value, of which a replicate has the median of its timed repeats."""
-    having = {metric: [found for each in replicates if (found := getattr(each, metric))] for metric in SHOWN}
-    return {
-        metric: value_of([statistics.median(repeats) for repeats in samples])
-        for metric, samples in having.items()
-        if samples
+    medians = {
+        metric: [median(repeats) for each in replicates if (repeats := getattr(each, metric))] for metric in SHOWN
     }
+    return {metric: value_of(each) for metric, each in medians.items() if each}

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 from regress.metric import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=timezone.utc)
 """A moment for what has none."""
@@ -44,15 +48,17 @@ def size(count: float) -> str:
     return f"{value:,.3g} {_BINARY_PREFIXES[-1]}" if value < 999.5 else f"{value:,.0f} TiB"  # noqa: PLR2004
 
 
+def writer(unit: str) -> Callable[[float], str]:
+    """What writes a metric of that unit in a table whose head names tokens/s.
+
+    It gives `123.4`, `3.91 GiB`, `12.3%`, `34.2 ms` or `0.512 J`.
+    """
+    return _WRITERS.get(unit) or f"{{:.3g}} {unit}".format
+
+
 def cell(value: float, unit: str) -> str:
-    """A value of a metric in a table whose head names tokens/s: `123.4`, `3.91 GiB`, `12.3%`, `34.2 ms`, `0.512 J`."""
-    if unit == "tokens/s":
-        return rate(value)
-    if unit == "bytes":
-        return size(value)
-    if unit == "fraction":
-        return percent(value)
-    return duration(value) if unit == "s" else f"{value:.3g} {unit}"
+    """A value of a metric as `writer` writes it."""
+    return writer(unit)(value)
 
 
 def quantity(value: float, metric: str) -> str:
@@ -69,6 +75,9 @@ def duration(seconds: float) -> str:
         if seconds * factor >= 0.9995:  # noqa: PLR2004  # what rounds to one with three digits
             return f"{seconds * factor:.3g} {unit}"
     return f"{seconds * 1e6:.3g} µs"
+
+
+_WRITERS = {"tokens/s": rate, "bytes": size, "fraction": percent, "s": duration}
 
 
 def utc(moment: datetime) -> datetime:

@@ -11,9 +11,9 @@ import pytest
 from site_entries import built
 from site_sample import sample_history
 
+from regress import crew as module
+from regress.crew import crew
 from regress.errors import HistoryError
-from regress.site import crew as module
-from regress.site.crew import crew
 
 if TYPE_CHECKING:
     from pathlib import Path

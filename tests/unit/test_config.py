@@ -40,6 +40,9 @@ def test_the_shipped_configuration_declares_three_toolchains() -> None:
         (RUN + '[toolchains."a/b"]\npackages = ["x"]\n', "r.toml: toolchains.a/b: a toolchain's name holds letters"),
         (RUN + TOOLCHAIN.replace(".a]", ".ab]"), "r.toml: run.toolchains: no toolchain 'a'; did you mean 'ab'?"),
         ("toolchains = 1\n" + RUN, "r.toml: toolchains: expected a table of toolchains"),
+        (RUN + TOOLCHAIN + "[remote]\nurll = 'x'\n", "r.toml: remote.urll: unknown key; did you mean 'url'?"),
+        (RUN + TOOLCHAIN + "[remote]\nurl = ''\n", "r.toml: remote.url: Expected `str` of length >= 1"),
+        (RUN + TOOLCHAIN + "[remote]\nbranch = 1\n", "r.toml: remote.branch: Expected `str`, got `int`"),
         (RUN.replace('["a"]', "[]") + TOOLCHAIN, "r.toml: run.toolchains: Expected `array` of length >= 1"),
     ],
 )
@@ -49,6 +52,13 @@ def test_a_mistake_is_named(text: str, message: str) -> None:
         parse_config(text, "r.toml")
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_a_history_is_shared_where_the_file_says() -> None:
+    """On a branch of its own, where it does not say which."""
+    assert parse_config(RUN + TOOLCHAIN, "r.toml").remote.url is None
+    remote = parse_config(RUN + TOOLCHAIN + '[remote]\nurl = "origin"\n', "r.toml").remote
+    assert (remote.url, remote.branch) == ("origin", "regress-history")
 
 
 def test_an_unknown_toolchain_is_a_usage_error() -> None:

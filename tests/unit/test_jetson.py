@@ -151,7 +151,7 @@ def test_nvpmodel_is_asked_where_its_files_do_not_tell(orin: Path, monkeypatch: 
     (orin / STATUS).unlink()
     output = process.Output(
         exit=process.Exit(code=0, signal=None, timed_out=False, duration_s=0.1),
-        stdout="NV Power Mode: MAXN\n0\n",
+        printed=b"NV Power Mode: MAXN\n0\n",
         stderr="",
     )
     monkeypatch.setattr(process, "run", lambda *_, **__: output)

@@ -133,3 +133,34 @@ def test_parquet_that_is_there_is_kept_up_to_date(arguments: list[str], tmp_path
 def test_what_is_for_building_is_not_for_checking(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*arguments, "check"]) == 2
     assert "--history is for building" in capsys.readouterr().err
+
+
+def test_a_smaller_bundle_of_plotly_takes_the_place_of_the_whole_one(arguments: list[str], tmp_path: Path) -> None:
+    bundle = tmp_path / "plotly-basic.min.js"
+    bundle.write_text("/**\n* plotly.js (basic - minified) v4.1.1\n*/ var Plotly;")
+
+    assert main([*arguments, "--plotly", str(bundle)]) == 0
+
+    (script,) = (tmp_path / "site" / "assets").glob("plotly-*")
+    assert script.read_bytes() == bundle.read_bytes()
+    pages = [path.read_text() for path in (tmp_path / "site" / "series").rglob("*.html")]
+    assert pages
+    assert all(f"assets/{script.name}" in page for page in pages)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "No such file"), (b"\xff\0", "not a script of Plotly's"), (b"", "not a script")]
+)
+def test_what_is_no_bundle_of_plotly_is_refused(
+    arguments: list[str], tmp_path: Path, content: bytes | None, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "other.js"
+    if content is not None:
+        path.write_bytes(content)
+
+    assert main([*arguments, "--plotly", str(path)]) == 2
+
+    error = capsys.readouterr().err
+    assert f"{path}: " in error
+    assert said in error
+    assert not (tmp_path / "site").exists()

@@ -49,7 +49,7 @@ from regress.recipe import FLAGS
 from regress.record import Package, decode_record
 from regress.replicate import Discarded
 from regress.site import Entry, build
-from regress.site.places import plotly_name
+from regress.site.plotly import packaged
 from regress.telemetry import Telemetry
 from regress.verdict import Verdict
 
@@ -394,8 +394,8 @@ def test_building_where_the_assets_live_deletes_and_changes_nothing(tmp_path: Pa
 
     after = contents(tmp_path)
     assert {name: after.get(name) for name in before} == before
-    assert plotly_name() in {path.name for path in assets.iterdir()}
-    assert {name for name in after.keys() - before.keys() if "plotly" in name} <= {f"assets/{plotly_name()}"}
+    assert packaged().name in {path.name for path in assets.iterdir()}
+    assert {name for name in after.keys() - before.keys() if "plotly" in name} <= {f"assets/{packaged().name}"}
 
 
 def test_pages_of_an_earlier_build_stay(tmp_path: Path) -> None:
@@ -416,7 +416,7 @@ def test_an_old_copy_of_plotly_is_not_a_hand_written_asset(tmp_path: Path) -> No
     built(tmp_path / "out", [], assets=tmp_path / "assets")
 
     names = {path.name for path in (tmp_path / "out" / "assets").iterdir()}
-    assert names == {"site.css", plotly_name()}
+    assert names == {"site.css", packaged().name}
 
 
 def test_what_has_not_changed_is_not_written_again(tmp_path: Path) -> None:

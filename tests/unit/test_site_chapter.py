@@ -15,8 +15,9 @@ from site_entries import ASSETS, OTHER, TEMPLATES, entry, judged, later, make_ba
 
 from regress import history
 from regress.record import encode
-from regress.site import build, chapter, places
+from regress.site import build, chapter, plotly
 from regress.site.overview import NEWEST_RUNS
+from regress.site.plotly import Script
 from regress.site.render import Pages
 
 if TYPE_CHECKING:
@@ -151,8 +152,8 @@ def titled_otherwise(site: Site) -> None:
 
 
 def drawn_otherwise(site: Site) -> None:
-    path = site.templates / "macros.html"
-    path.write_text(path.read_text(encoding="utf-8").replace("not measured", "unmeasured"), encoding="utf-8")
+    path = site.templates / "base.html"
+    path.write_text(path.read_text(encoding="utf-8").replace("records alone", "records"), encoding="utf-8")
 
 
 def touched(site: Site) -> None:
@@ -194,7 +195,8 @@ def test_a_site_built_again_is_the_one_built_from_nothing(site: Site, change: Ca
 def test_pages_load_the_plotly_that_is_there(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also those that nothing else has changed."""
     site.build()
-    monkeypatch.setattr(places, "plotly_name", lambda: "plotly-9.9.9.min.js")
+    newer = Script(name="plotly-9.9.9.min.js", path=plotly.packaged().path)
+    monkeypatch.setattr(plotly, "packaged", lambda: newer)
 
     again = contents(site.build())
 

@@ -41,8 +41,9 @@ from regress.baseline import Session
 from regress.recipe import FLAGS
 from regress.replicate import Discarded
 from regress.site.name import SeriesName
+from regress.site.parts import OUTCOMES
 from regress.site.places import badge_path, run_path, series_path
-from regress.site.render import MOST_ROWS, OUTCOMES
+from regress.site.render import MOST_ROWS
 from regress.site.series import Series, Step
 from regress.site.table import HEAD, lines, text
 from regress.site.thinning import drawn

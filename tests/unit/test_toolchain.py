@@ -316,7 +316,7 @@ def test_a_checkout_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) 
 
 def ended(stderr: str, **changes: object) -> process.Output:
     end = process.Exit(code=1, signal=None, timed_out=False, duration_s=1.0)
-    return process.Output(exit=dataclasses.replace(end, **changes), stdout="", stderr=stderr)  # type: ignore[arg-type]
+    return process.Output(exit=dataclasses.replace(end, **changes), printed=b"", stderr=stderr)  # type: ignore[arg-type]
 
 
 def test_the_checks_lines_are_found_among_others_and_another_protocol_is_refused() -> None:
@@ -352,7 +352,7 @@ RESULT = '{"event": "result", "libraries": {}}\n'
 def test_a_check_passes_only_with_a_result_and_a_good_end(
     monkeypatch: pytest.MonkeyPatch, stdout: str, how: dict[str, object], cause: str | None
 ) -> None:
-    output = dataclasses.replace(ended("ValueError: x\n", **how), stdout=stdout)
+    output = dataclasses.replace(ended("ValueError: x\n", **how), printed=stdout.encode())
     failure = checked(monkeypatch, output).failure
     assert (failure.cause if failure else None) == cause
 

@@ -1,4 +1,4 @@
-"""Who does the work: this process where there is little, several where there is much."""
+"""Who does much work on records: this process where there is little, several where there is much."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ B = TypeVar("B")
 
 WORTH_BYTES = 100_000_000
 """Records to look at above which further processes are worth their start, of half a second."""
-_COLLECT_AFTER = 50_000
-"""Objects that are made before Python looks for cycles among them: facts and pages are made of many, and have none."""
 
 
 class Crew(Protocol):
@@ -44,7 +42,7 @@ def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
     """
     count = min(_processors(), len(sizes_bytes))
     if count < 2 or sum(sizes_bytes) < WORTH_BYTES:  # noqa: PLR2004  # one is this one
-        with _collecting_less():
+        with _without_collector():
             yield map
         return
     # Processes of their own: a fork of this one could inherit a lock that a thread of it holds.
@@ -53,7 +51,7 @@ def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
             yield pool.map
         except BrokenProcessPool as error:
             raise HistoryError(
-                "a process that wrote pages was killed", hint="it may have been for memory; build the site again"
+                "a process that shared the work was killed", hint="it may have been for memory; try it again"
             ) from error
         except BaseException:
             _end(pool)
@@ -67,13 +65,15 @@ def _end(pool: ProcessPoolExecutor) -> None:
 
 
 @contextmanager
-def _collecting_less() -> Iterator[None]:
-    before = gc.get_threshold()
-    gc.set_threshold(_COLLECT_AFTER)
+def _without_collector() -> Iterator[None]:
+    """Nobody looks for cycles meanwhile: facts and pages are made of millions of objects, and have none."""
+    enabled = gc.isenabled()
+    gc.disable()
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        if enabled:
+            gc.enable()
 
 
 def _processors() -> int:
@@ -84,4 +84,4 @@ def _processors() -> int:
 def _begin() -> None:
     """Leaves Ctrl-C to the process that started this one, which ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.set_threshold(_COLLECT_AFTER)
+    gc.disable()

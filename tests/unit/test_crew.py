@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from regress.site import crew as module
-from regress.site.crew import WORTH_BYTES, crew
+from regress import crew as module
+from regress.crew import WORTH_BYTES, crew
 
 
 @pytest.mark.parametrize("sizes", [[], [10 * WORTH_BYTES], [1] * 100])

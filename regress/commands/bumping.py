@@ -1,0 +1,99 @@
+"""`bump`: the command that finds a newer toolchain and declares it."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from regress import errors
+from regress.bump import bump, newest, with_bump
+from regress.config import parse_config
+from regress.errors import ConfigError, UsageError, did_you_mean
+from regress.history import write
+from regress.progress import Reporter, say
+from regress.releases import releases
+from regress.workspace import open_workspace, read_text, shown
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from regress.bump import Bump
+    from regress.config import BumpSpec
+    from regress.workspace import Workspace
+
+
+def bump_command(args: argparse.Namespace) -> int:
+    """`regress bump`: declares the first newer toolchain that there is, and prints its name; nothing where none is."""
+    workspace = open_workspace(args)
+    if workspace.embedded and not args.check:
+        raise UsageError("bump: the embedded configuration is not to be changed", hint="name a file with --config FILE")
+    found = _first(workspace, _followed(workspace, args.names))
+    if found is None:
+        say("nothing newer")
+        return errors.EXIT_PASS
+    spec, newer = found
+    _tell(newer, as_json=args.json)
+    if args.check:
+        return errors.EXIT_NEWER
+    _declare(workspace, spec, newer)
+    if args.archive:
+        _archive(args, newer.name)
+    return errors.EXIT_PASS
+
+
+def _followed(workspace: Workspace, names: list[str]) -> list[BumpSpec]:
+    declared = workspace.config.bump
+    if not declared:
+        raise ConfigError(
+            f"{shown(workspace.config_path)}: bump: nothing to follow",
+            hint='[bump.tvm] package = "apache-tvm", toolchain = "tvm-{version}"',
+        )
+    for name in names:
+        if name not in declared:
+            raise UsageError(f"bump: no [bump.{name}]{did_you_mean(name, declared)}")
+    return [spec for name, spec in declared.items() if not names or name in names]
+
+
+def _first(workspace: Workspace, followed: Iterable[BumpSpec]) -> tuple[BumpSpec, Bump] | None:
+    """What is newer; one thing at a time, so that it is known what a change comes from."""
+    today = datetime.now(timezone.utc).date()
+    for spec in followed:
+        newer = bump(workspace.config, spec, newest(releases(spec, workspace.config_path.parent), spec), today)
+        if newer is not None:
+            return spec, newer
+    return None
+
+
+def _tell(newer: Bump, *, as_json: bool) -> None:
+    release = newer.release
+    if as_json:
+        facts = {"toolchain": newer.name, "version": release.version, "uploaded_on": release.uploaded_on}
+        sys.stdout.write(msgspec.json.encode({**facts, "as_of": newer.as_of}).decode() + "\n")
+    else:
+        sys.stdout.write(f"{newer.name}\n")
+    day = f", uploaded on {release.uploaded_on}" if release.uploaded_on else ""
+    say(f"{newer.name}: {release.version}{day}; the rest as of {newer.as_of}")
+
+
+def _declare(workspace: Workspace, spec: BumpSpec, newer: Bump) -> None:
+    """Writes the toolchain into `regress.toml`, whole or not at all, and only what can be read again."""
+    path = workspace.config_path
+    text = with_bump(read_text(path), shown(path), spec, newer)
+    parse_config(text, shown(path))
+    write(path, text.encode())
+
+
+def _archive(args: argparse.Namespace, name: str) -> None:
+    """Keeps the wheels: nightlies are deleted upstream."""
+    from regress import bundle as bundles  # noqa: PLC0415  # most bumps are kept by the index
+
+    workspace = open_workspace(args)
+    folder = Path(args.archive)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in bundles.bundle([workspace.config.toolchain(name)], folder, log=Reporter().note):
+        say(f"archived: {path}")

@@ -1,0 +1,109 @@
+"""What stands on a page dozens or hundreds of times, as HTML: a macro would take ten times as long for each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup, escape
+
+from regress.site import units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from regress.artifact import Kernel
+    from regress.site.facts import Value
+    from regress.site.run import Column, Row
+    from regress.verdict import Outcome
+
+OUTCOMES: dict[Outcome, tuple[str, str]] = {
+    "pass": ("✓", "a loss of the tolerance is excluded; build and answers are in order"),
+    "improved": ("▲", "better than the reference, beyond noise and tolerance"),
+    "regressed": ("▼", "worse than the reference beyond noise, and not inside the tolerance; or other answers"),
+    "inconclusive": ("?", "the measurements do not decide; the sentence says why"),
+    "broken": ("✕", "does not build, load or run"),
+    "missing": ("∅", "cannot be compared; the sentence beside it says why"),
+}
+"""Outcome to the sign that carries it without colour, and what it means."""
+NOTHING = Markup('<span class="quiet" aria-label="not measured">\N{EN DASH}</span>')
+"""Stands where there is no number."""
+
+_DIGEST = 10
+"""Characters of a SHA-256 that a page shows."""
+
+
+def badge(outcome: Outcome) -> Markup:
+    """An outcome with its sign."""
+    sign = f'<span class="sign" aria-hidden="true">{OUTCOMES[outcome][0]}</span>'
+    return Markup(f'<span class="badge {outcome}">{sign}{outcome}</span>')  # noqa: S704  # one of a closed set
+
+
+def time(moment: datetime) -> Markup:
+    """A moment to the minute, and for a machine to the second."""
+    return Markup(f'<time datetime="{units.iso(moment)}">{units.when(moment)}</time>')  # noqa: S704  # digits
+
+
+def value(found: Value | None) -> Markup:
+    """A rate with its range and the number of replicates."""
+    if found is None:
+        return NOTHING
+    count = f"{found.count} replicate{'' if found.count == 1 else 's'}"
+    spread = f"{units.rate(found.low)}\N{EN DASH}{units.rate(found.high)}"
+    note = f'<span class="note">{spread}, {count}</span>'
+    return Markup(f"<strong>{units.rate(found.median)}</strong>\n{note}")  # noqa: S704  # digits
+
+
+def digest(sha256: str) -> Markup:
+    """The start of a digest, with all of it in its title."""
+    return Markup(_digest(sha256))  # noqa: S704  # escaped there
+
+
+def digests(found: Iterable[str]) -> Markup:
+    """Several digests, each with a blank after it."""
+    return Markup("".join([f"{_digest(each)} " for each in found]))  # noqa: S704  # escaped there
+
+
+def kernels(found: Iterable[Kernel]) -> Markup:
+    """Items of a list: the name of each kernel, and the digest of its code."""
+    items = [f"        <li><code>{escape(kernel.name)}</code> {_digest(kernel.sha256)}</li>" for kernel in found]
+    return Markup("\n".join(items))  # noqa: S704  # escaped above
+
+
+def heads(columns: Iterable[Column]) -> Markup:
+    """Cells of a table's head: the columns, with the units that do not stand in the cells."""
+    cells = [
+        f'          <th scope="col" class="number">{escape(column.label)}'
+        + (f' <span class="unit">{escape(column.unit)}</span></th>' if column.unit else "</th>")
+        for column in columns
+    ]
+    return Markup("\n".join(cells))  # noqa: S704  # escaped above
+
+
+def medians(columns: Iterable[Column]) -> Markup:
+    """Cells of a table's row: the median of each column that has one. The site itself has written it."""
+    texts = [f"<strong>{column.median}</strong>" if column.median else "" for column in columns]
+    return Markup("\n".join([f'          <td class="number">{text}</td>' for text in texts]))  # noqa: S704  # as said
+
+
+def replicates(rows: Iterable[Row]) -> Markup:
+    """Rows of a table: a fresh process each, with what it measured and the digest of its logits.
+
+    Numbers and times are written by the site itself, and need no escaping.
+    """
+    return Markup("\n".join([_replicate(row) for row in rows]))  # noqa: S704  # escaped there
+
+
+def _replicate(row: Row) -> str:
+    cells = "".join([f'<td class="number">{text or NOTHING}</td>' for text in row.cells])
+    note = f'<span class="note">{escape(row.reasons)}</span>' if row.reasons else ""
+    return (
+        f'        <tr><th scope="row">{row.number} <time class="quiet" datetime="{row.started_at}">{row.clock}</time>'
+        f"</th>\n          {cells}\n          <td>{_digest(row.logits_sha256)}{note}</td>\n        </tr>"
+    )
+
+
+def _digest(sha256: str) -> str:
+    whole = sha256 if sha256.isalnum() else str(escape(sha256))
+    start = whole[:_DIGEST] if whole is sha256 else str(escape(sha256[:_DIGEST]))
+    return f'<code class="digest" title="{whole}">{start}</code>'

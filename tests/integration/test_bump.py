@@ -1,0 +1,157 @@
+"""Releases for real: an index in JSON and in HTML, and a page of wheels, on loopback."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+from regress.cli import main
+from regress.config import parse_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+JSON = "application/vnd.pypi.simple.v1+json"
+WHEEL = "fake_tvm-{}-py3-none-any.whl"
+CONFIG = """[run]
+baseline = "baselines/cpu.toml"
+toolchains = ["fake-1.0"]
+[toolchains."fake-1.0"]
+packages = ["fake-tvm==1.0"]
+[bump.fake]
+package = "Fake.TVM"
+toolchain = "fake-{version}"
+"""
+
+
+class Web:
+    """Pages by their paths: kind and content."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, tuple[str, bytes]] = {}
+        self.url = ""
+
+    def add_index(self, *files: dict[str, object]) -> None:
+        listed = [{"url": f"/files/{each['filename']}", "hashes": {}, **each} for each in files]
+        page = {"meta": {"api-version": "1.1"}, "name": "fake-tvm", "versions": [], "files": listed}
+        self.pages["/simple/fake-tvm/"] = (JSON, json.dumps(page).encode())
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    web = Web()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # as http.server calls it
+            kind, body = web.pages.get(self.path, ("text/plain", b"none"))
+            self.send_response(200 if self.path in web.pages else 404)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    web.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield web
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def bump(folder: Path, more: str, *arguments: str) -> int:
+    (folder / "regress.toml").write_text(CONFIG + more)
+    return main(["bump", *arguments])
+
+
+def test_a_release_of_the_index_comes_with_the_day_of_its_first_file(
+    web: Web, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    web.add_index(
+        {"filename": WHEEL.format("1.0"), "upload-time": "2026-01-10T12:00:00Z"},
+        {"filename": WHEEL.format("2.0"), "upload-time": "2026-06-02T00:30:00Z"},
+        {"filename": WHEEL.format("2.0").replace("any", "win_arm64"), "upload-time": "2026-06-01T23:30:00.5Z"},
+        {"filename": WHEEL.format("3.0"), "upload-time": "2026-07-01T00:00:00Z", "yanked": "broken"},
+        {"filename": "fake_tvm-4.0.tar.gz", "upload-time": "2026-08-01T00:00:00Z"},
+    )
+
+    assert bump(folder, f'index_url = "{web.url}/simple/"', "--json") == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert (told["toolchain"], told["uploaded_on"]) == ("fake-2.0", "2026-06-01")
+    config = parse_config((folder / "regress.toml").read_text(), "regress.toml")
+    assert config.run.toolchains == ("fake-1.0", "fake-2.0")
+    assert config.toolchain("fake-2.0").index_url == f"{web.url}/simple/"
+
+
+def test_the_index_is_that_of_uv_where_none_is_named(
+    web: Web, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    web.add_index({"filename": WHEEL.format("2.0")})
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"{web.url}/simple/")
+
+    assert bump(folder, "", "--check") == 9
+
+    assert capsys.readouterr().out == "fake-2.0\n"
+
+
+def test_a_page_of_wheels_has_them_by_their_addresses(
+    web: Web, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The texts of its links may be cut; a `+` in a version is escaped in an address."""
+    names = ("fake_tvm-2.0%2Bcu128-cp312-cp312-manylinux_2_28_x86_64.whl", "fake_tvm-9.0-cp312-cp312-win_amd64.whl")
+    links = "".join(f'<a href="sub/{name}#sha256=00">fake..&gt;</a><br>' for name in names)
+    web.pages["/wheels"] = ("text/html", f"<html><body>{links}<a href='../'>up</a></body></html>".encode())
+
+    assert bump(folder, f'find_links = ["{web.url}/wheels"]\nplatform = "x86_64"', "--check") == 9
+
+    assert capsys.readouterr().out == "fake-2.0+cu128\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "said"),
+    [
+        (None, b"", "no details about project"),
+        (JSON, b"{", "bump: the releases of Fake.TVM cannot be read"),
+        ("image/png", b"\x89PNG", "bump: the releases of Fake.TVM cannot be read"),
+        (JSON, b'{"meta": {"api-version": "1.0"}, "name": "fake-tvm", "files": []}', "no release of Fake.TVM fits"),
+    ],
+)
+def test_an_index_that_cannot_be_read_is_an_error(  # noqa: PLR0913, PLR0917  # a table of them
+    web: Web, folder: Path, kind: str | None, body: bytes, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if kind:
+        web.pages["/simple/fake-tvm/"] = (kind, body)
+
+    assert bump(folder, f'index_url = "{web.url}/simple/"') == 4
+
+    output, error = capsys.readouterr()
+    assert output == ""
+    assert said.lower() in error.lower()
+
+
+def test_an_index_that_is_not_there_is_an_error_without_its_password(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bump(folder, 'index_url = "http://me:hunter2@127.0.0.1:9/simple/"') == 4
+
+    error = capsys.readouterr().err
+    assert "cannot be read" in error
+    assert "hunter2" not in error
