@@ -16,6 +16,7 @@ from regress.guard import Required
 from regress.metric import METRICS
 from regress.recipe import check_arch, check_context, check_recipe, complete_flags
 from regress.record import Environment, TokenCount, Workload, digest, first_duplicate
+from regress.redact import names_secret
 from regress.rule import Parameters
 from regress.source import parse_source, peek_name
 from regress.stats import Prior  # noqa: TC001  # msgspec reads the annotations at run time
@@ -319,6 +320,8 @@ def parse_baseline(text: str, name: str) -> Baseline:
     for gate in baseline.gates:
         if gate not in GATES:
             raise ConfigError(f"{name}: gates.{gate}: unknown gate{did_you_mean(gate, GATES)}")
+    for variable in filter(names_secret, baseline.measure.environment):
+        raise ConfigError(f"{name}: measure.environment.{variable}: its name says secret: workers get no such variable")
     for index, case in enumerate(baseline.cases):
         try:
             parse_source(case.model)

@@ -14,7 +14,7 @@ import msgspec
 
 from regress import errors, history
 from regress.errors import ConfigError, HistoryError
-from regress.history import REPORT_SUFFIX
+from regress.layout import REPORT_SUFFIX, check_size, place_for
 from regress.metric import METRICS
 from regress.record import first_duplicate
 from regress.stored import DAMAGED, RunnerName
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from regress.history import Entry, Files
     from regress.record import Record
     from regress.verdict import CheckReport
-
-LARGEST_BYTES = 64 * 2**20
-"""A record takes about one megabyte."""
 
 State = Literal[Outcome, "no data", "damaged"]
 """What is said of a runner: the gravest of its verdicts, or that there is none."""
@@ -266,8 +263,8 @@ def _entry(folder: Path, found: Files) -> Entry:
         path = folder / name
         if stamp and not (path.is_file() and path.resolve().is_relative_to(folder.resolve())):
             raise HistoryError(f"{path}: no file of this folder")
-        if stamp and stamp.size_bytes > LARGEST_BYTES:
-            raise HistoryError(f"{path}: {stamp.size_bytes:,} bytes, {LARGEST_BYTES:,} are the most of a record")
+        if stamp:
+            check_size(str(path), stamp.size_bytes)
     entry = history.entry(folder, found)
     if problem := _contradiction(entry.record, entry.report, found.name):
         raise HistoryError(f"{entry.path}: {problem}")
@@ -276,9 +273,9 @@ def _entry(folder: Path, found: Files) -> Entry:
 
 def _contradiction(record: Record, report: CheckReport | None, name: str) -> str | None:
     """What a run says that cannot be; `None` where it is consistent."""
-    place = f"{record.runner}/{record.recorded_at:%Y}/{record.recorded_at:%m}/{record.id}.json"
-    if name != place:
-        return f"by its content it belongs at {place}"
+    place = place_for(record)
+    if name != place.name:
+        return f"by its content it belongs at {place.name}"
     if report is None:
         return None
     if (report.record, report.runner, report.toolchain) != (record.id, record.runner, record.toolchain.name):

@@ -40,6 +40,7 @@ _PAUSES_S = (1.0, 4.0)
 _FREE_WRITES = 40
 """Writes that are not spread over time; GitHub wants fewer than 80 a minute."""
 _OVERLOADED = (403, 429)
+_UNTOLD = (401, 403, 404)
 _SERVER_FAILED = 500
 
 
@@ -173,8 +174,12 @@ class Session:
         """Our own name; `None` where GitHub does not tell, as it does not tell a workflow's token."""
         try:
             return self._github.get_user().login
-        except GithubException:
-            return None
+        except RateLimitExceededException:
+            raise
+        except GithubException as error:
+            if error.status in _UNTOLD:
+                return None
+            raise
 
     def completed(self, step: Callable[[], T], what: str, permission: str) -> T:
         """What a step gives, which looks at what is there, and writes what is not yet there.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from regress.baseline import parse_baseline
@@ -65,7 +66,7 @@ def remarks(delivery: Delivery, lines: Mapping[str, int]) -> list[Annotation]:
     return [
         Annotation(
             level=_LEVELS[found.state],
-            path=delivery.planned.baseline,
+            path=str(PurePosixPath(delivery.planned.baseline)),
             line=lines.get(found.subject, 1),
             title=plain(struck(f"{SYMBOLS[found.state]} {found.state}: {found.subject}"), _LONGEST_TITLE),
             message=plain(struck(f"{delivery.planned.runner}: {found.aspect}: {found.text}"), _LONGEST_MESSAGE),

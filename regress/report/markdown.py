@@ -10,7 +10,7 @@ from regress.report.markup import code, link, prose, table
 from regress.report.remedy import remedy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from regress.delivery import Deliveries, Delivery
     from regress.report.finding import Finding
@@ -106,7 +106,7 @@ def _most(fits: Callable[[int], bool], all_of_it: int) -> int:
     return low
 
 
-def _section(delivery: Delivery, ranked: Iterable[Finding], run: str) -> _Section:
+def _section(delivery: Delivery, ranked: Sequence[Finding], run: str) -> _Section:
     return _Section(
         above=f"## {SYMBOLS[delivery.state]} {code(delivery.planned.runner)}: {prose(title(delivery))}\n\n"
         + _facts(delivery),

@@ -37,6 +37,7 @@ class Fault:
         headers: Its headers besides.
         kept: Bytes of the right answer that are sent before the connection drops: what was asked is done, then.
         method: The requests it waits for; any where empty.
+        done: Whether what was asked is done nevertheless.
     """
 
     status: int | None = None
@@ -44,6 +45,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     kept: int | None = None
     method: str = ""
+    done: bool = False
 
 
 def secondary_limit(*, status: int = 403, **headers: str) -> Fault:
@@ -181,6 +183,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.tokens.append(self.headers.get("Authorization", ""))
         fault = self._fault()
         if fault.status is not None:
+            if fault.done:
+                self._route(json.loads(body))
             self._send(fault.status, {"message": fault.message, "documentation_url": _DOCUMENTATION}, fault.headers)
             return
         try:

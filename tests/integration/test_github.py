@@ -166,6 +166,16 @@ def test_a_token_of_a_person_updates_its_own_comment(github: LocalGitHub, tmp_pa
     assert [each["user"]["login"] for each in github.comments[5]] == ["github-actions[bot]", "octocat"]
 
 
+def test_a_name_that_cannot_be_asked_for_now_is_not_taken_for_none(github: LocalGitHub, tmp_path: Path) -> None:
+    """Who takes itself for a bot does not find its own comment, and makes a second one."""
+    github.open_pull_request(5)
+    github.login = "octocat"
+    comment(github, run_of(tmp_path / "1", slow()))
+    github.faults = [Fault(status=500, message="Server Error")] * 10
+    comment(github, run_of(tmp_path / "2", slow(), days=1))
+    assert len(github.comments[5]) == 1
+
+
 def test_a_regression_has_an_issue_from_the_first_bad_run_to_the_good_one(github: LocalGitHub, tmp_path: Path) -> None:
     """Opened, kept up to date, commented where something changed, and closed with the reason."""
     issues(github, run_of(tmp_path / "1", slow()))
@@ -343,6 +353,19 @@ def test_a_server_that_fails_is_asked_again(github: LocalGitHub, tmp_path: Path)
     github.faults = [Fault(status=500, message="Server Error")] * 99
     with pytest.raises(PublishError, match="issues: GitHub failed with 500"):
         issues(github, deliveries)
+
+
+@pytest.mark.parametrize("publish", [checks, comment, issues])
+def test_a_write_that_was_done_and_then_failed_is_not_done_again(
+    github: LocalGitHub, tmp_path: Path, publish: Callable[..., None]
+) -> None:
+    """A server may fail once it has done what was asked: a look at what is there comes before the next attempt."""
+    github.open_pull_request(5)
+    github.labels.add("regress")
+    github.faults = [Fault(status=502, message="Server Error", method="POST", done=True)]
+    publish(github, run_of(tmp_path, slow()))
+    made = [len(github.checks), len(github.comments.get(5, [])), len(github.open_issues)]
+    assert sorted(made) == [0, 0, 1]
 
 
 @pytest.mark.parametrize("kept", [0, 1, 40])

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from delivered import deliver, judged, plan_text, slow
 from factories import CASE, make_broken, make_case, make_record, make_report, make_toolchain
+from integration.workshop import REPOSITORY
 
 from regress import process
 from regress.report.markdown import SUMMARY_BYTES
@@ -118,6 +119,15 @@ def test_a_plan_of_which_nothing_arrived_is_red(folder: Path) -> None:
     output = report(folder, *PLAN, "--annotations")
     assert output.exit.code == 7
     assert "⊘ no data%3A orin::orin: delivery: nothing arrived" in output.stdout
+
+
+def test_the_plan_of_this_repository_is_understood(folder: Path) -> None:
+    """As `regress plan --json` prints it."""
+    printed = process.run([sys.executable, "-m", "regress", "plan", "--json"], cwd=REPOSITORY, timeout_s=60)
+    (folder / "plan.json").write_text(printed.stdout)
+    planned = json.loads(printed.stdout)["include"]
+    found = json.loads(report(folder, *PLAN, "--json").stdout)
+    assert [each["runner"] for each in found["runners"]] == [each["runner"] for each in planned] != []
 
 
 def test_a_program_reads_the_same_as_json(folder: Path) -> None:

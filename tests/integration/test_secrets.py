@@ -21,6 +21,8 @@ VALUES = {
     "DEPLOY_PASSWORD": "correct-horse-battery",
     "TVM_API_KEY": "key-of-a-compiler",
 }
+UNKNOWN = "hf_zzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"
+"""A token that this job was never given: known by its shape alone."""
 SNOOP = """\
 # What every Python of this environment runs first, as what a measured package brings with it may be.
 import json, os, sys
@@ -38,7 +40,8 @@ if asked.endswith(".request.json"):
     print("\\n".join(["::add-mask::all", "  ##[set-output name=a]b", *telling]), file=sys.stderr)
     print("RuntimeError: ::error::##[error] " + " ".join(telling), file=sys.stderr, flush=True)
     if {nonsense}:
-        print("  ::stop-commands::" + telling[0], flush=True)
+        print(json.dumps({{"event": "hello", "protocol": 1}}))
+        print(json.dumps({{"event": "{unknown} " + telling[0]}}), flush=True)
     os._exit(1)
 """
 CONFIG = """\
@@ -69,7 +72,7 @@ def test_a_worker_that_tells_all_tells_no_secret(tmp_path: Path, test_home: Path
     seen, environment = tmp_path / "seen", tmp_path / "environment"
     venv.create(environment, with_pip=False)
     packages = next(environment.glob("lib/python*/site-packages"))
-    snoop = SNOOP.format(seen=str(seen), names=sorted(VALUES), nonsense=nonsense)
+    snoop = SNOOP.format(seen=str(seen), names=sorted(VALUES), nonsense=nonsense, unknown=UNKNOWN)
     (packages / "sitecustomize.py").write_text(snoop)
     (tmp_path / "regress.toml").write_text(CONFIG.format(python=environment / "bin" / "python"))
     (tmp_path / "baseline.toml").write_text(BASELINE)
@@ -85,7 +88,7 @@ def test_a_worker_that_tells_all_tells_no_secret(tmp_path: Path, test_home: Path
     outputs = [path for name in ("history", "site") for path in (tmp_path / name).rglob("*") if path.is_file()]
     kept = "".join(path.read_text(errors="replace") for path in outputs)
     assert "GITHUB_TOKEN=***" in kept
-    for value in VALUES.values():
+    for value in (*VALUES.values(), UNKNOWN):
         assert value not in output.stdout
         assert value not in output.stderr
         assert value not in kept

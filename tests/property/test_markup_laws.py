@@ -66,6 +66,8 @@ def test_a_sentence_stays_a_sentence(text: str) -> None:
 
 
 @given(HOSTILE)
+@example("a\n```\n<b>")
+@example("````\n`````")
 def test_nothing_leaves_its_block_of_code(text: str) -> None:
     """Whatever fences it has."""
     tokens = GITHUB.parse(block(text, "sh"))

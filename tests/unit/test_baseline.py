@@ -151,6 +151,7 @@ values = { decode_tokens_per_s = 46.9 }
         ("[device]\npowermode = 'MAXN'\n", "device.powermode: unknown key; did you mean 'power_mode'"),
         ("[device]\nmin_sm_clock_mhz = 0\n", "device.min_sm_clock_mhz: Expected `float` > 0.0"),
         ("[measure]\nretries = -1\n", "measure.retries: Expected `int` >= 0"),
+        ("[measure.environment]\nTVM_TOKEN = 'x'\n", "measure.environment.TVM_TOKEN: its name says secret"),
         ("[gates]\nbits = 0.1\n", "gates.bits: unknown gate; did you mean 'bits_per_param'"),
         (
             '[[epochs]]\nsince = 2026-10-03T12:00:00Z\nreason = "x"\ncases = ["othr"]\n',

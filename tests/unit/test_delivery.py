@@ -10,8 +10,9 @@ import pytest
 from delivered import deliver, gathered, judged, plan_text, slow
 from factories import CASE, NOON, make_broken, make_case, make_record, make_report, make_verdict
 
-from regress.delivery import LARGEST_BYTES, gather, parse_plan
+from regress.delivery import gather, parse_plan
 from regress.errors import ConfigError
+from regress.layout import LARGEST_FILE_BYTES
 from regress.record import encode
 from regress.verdict import Spread, Verdict, missing
 
@@ -160,9 +161,9 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     """It is no record, whatever it is."""
     path = judged(tmp_path, make_record(runner="orin"))
     with path.open("r+b") as file:
-        file.truncate(LARGEST_BYTES + 1)
+        file.truncate(LARGEST_FILE_BYTES + 1)
     (damage,) = gathered(tmp_path, ["orin"]).runners[0].damaged
-    assert "are the most of a record" in damage.problem
+    assert damage.problem.endswith("are no record: more than 32 MiB")
 
 
 VERDICT = make_verdict(CASE, "decode_tokens_per_s", [50.0], [50.0], 0.05)

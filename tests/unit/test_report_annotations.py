@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from delivered import OTHER, deliver, gathered, judged, slow
 from factories import BASELINE_KEYS, BASELINE_TEXT, CASE, make_case, make_record, make_report
 
+from regress.delivery import Planned, gather
 from regress.report.annotations import case_lines, commands, remarks
 from regress.verdict import missing
 
@@ -42,6 +43,13 @@ def test_remarks_are_as_grave_as_what_they_say(tmp_path: Path) -> None:
     record = make_record(runner="unlike")
     deliver(tmp_path, record, make_report(record, record, verdicts=[missing(CASE, "no_reference", "no reference")]))
     assert [each.level for each in remarks(gathered(tmp_path, ["unlike"]).runners[0], {})] == ["warning"]
+
+
+def test_a_path_is_written_as_github_does(tmp_path: Path) -> None:
+    """Without a `./` in front, with which it would be no file of the repository."""
+    planned = Planned(runner="away", baseline="./baselines/away.toml")
+    (delivery,) = gather(tmp_path, [planned]).runners
+    assert remarks(delivery, {})[0].path == "baselines/away.toml"
 
 
 def test_commands_are_the_runners(tmp_path: Path) -> None:
