@@ -158,6 +158,22 @@ class Replay:
         declared = yaml.safe_load((source / ".github" / "workflows" / workflow).read_text())
         self._jobs(source, declared, {"github": self.github, "inputs": inputs or {}, "secrets": self.secrets}, "")
 
+    def gate(self, action: Path, inputs: dict[str, str]) -> Job:
+        """The job of another repository that checks out its code and calls a composite action.
+
+        What installs `regress` is stood in for, as in every job.
+        """
+        declared = yaml.safe_load(action.read_text())
+        defaults = {name: each.get("default", "") for name, each in declared["inputs"].items()}
+        checkout = {"uses": "actions/checkout", "with": {"persist-credentials": False}}
+        installing, *steps = declared["runs"]["steps"]
+        assert "install.sh" in installing["run"]
+        steps = [checkout, {"uses": "./.github/actions/setup"}, *steps]
+        github = {**self.github, "action_path": str(action.parent)}
+        context = {"github": github, "inputs": {**defaults, **inputs}}
+        self.jobs["gate"] = _Machine(self, {"steps": steps}, context, "gate").ended()
+        return self.jobs["gate"]
+
     def _jobs(self, source: Path, declared: Context, context: Context, prefix: str) -> dict[str, Job]:
         ended: dict[str, Job] = {}
         for name, job in declared["jobs"].items():

@@ -93,8 +93,8 @@ class Owner:
         self.git("commit", "--quiet", "--allow-empty", "-m", message)
         self.git("push", "--quiet", "origin", "main")
 
-    def replay(self, workflow: str, *, offline: frozenset[str] = frozenset()) -> Replay:
-        """What became of a workflow at the newest commit."""
+    def begun(self, offline: frozenset[str] = frozenset()) -> Replay:
+        """A run at the newest commit in which nothing has happened yet."""
         self.count += 1
         github = {
             "api_url": self.hub.endpoint,
@@ -107,6 +107,11 @@ class Owner:
         }
         replay = Replay(self.remote, self.scratch / str(self.count), self.env, github, offline=offline)
         replay.folder.mkdir()
+        return replay
+
+    def replay(self, workflow: str, *, offline: frozenset[str] = frozenset()) -> Replay:
+        """What became of a workflow at the newest commit."""
+        replay = self.begun(offline)
         replay.run(workflow)
         return replay
 
@@ -254,6 +259,18 @@ def test_a_bump_is_measured_on_its_branch_and_proposed(owner: Owner) -> None:
         "publish": "skipped",
         "propose": "skipped",
     }
+
+
+def test_another_repository_gates_its_change_with_the_action(owner: Owner) -> None:
+    replay = owner.begun()
+    good = replay.gate(REPOSITORY / "action.yml", {"baseline": "baselines/bench.toml"})
+    assert good.result == "success", good.steps
+    assert KEY in good.summary
+
+    broken = owner.begun().gate(REPOSITORY / "action.yml", {"baseline": "baselines/none.toml"})
+    assert broken.result == "failure"
+    assert [step.code for step in broken.steps if not step.ok] == [3, 7]  # no such file; so nothing to report
+    assert "baselines/none.toml: No such file" in broken.steps[2].stderr
 
 
 def test_a_job_prints_no_token_and_no_command_of_others(owner: Owner) -> None:
