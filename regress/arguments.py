@@ -7,11 +7,9 @@ import argparse
 from regress import __version__, quantity
 
 _EXIT_CODES = """\
-exit codes: 0 pass or improved, 1 regressed, 2 usage, 3 configuration, 4 toolchain, 5 build, 6 bench, 7 history,
-8 inconclusive or not comparable, 9 something newer exists (bump --check), 70 a defect of regress, 130 interrupted,
 exit codes: 0 pass or improved, 1 regressed, 2 usage, 3 configuration, 4 toolchain, 5 build, 6 bench,
-7 history or not published, 8 inconclusive or not comparable, 70 a defect of regress, 130 interrupted,
-141 the reader of the output went away"""
+7 history or not published, 8 inconclusive or not comparable, 9 something newer exists (bump --check),
+70 a defect of regress, 130 interrupted, 141 the reader of the output went away"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -193,6 +191,8 @@ def _add_bump(commands: _Commands[argparse.ArgumentParser]) -> None:
     command = _command(commands, "bump", "bumping:bump_command", "declare a newer toolchain, where there is one")
     command.add_argument("names", nargs="*", metavar="NAME", help="what to follow (default: all of [bump])")
     command.add_argument("--check", action="store_true", help="write nothing; exit 9 where there is a newer one")
+    command.add_argument("--push", metavar="REMOTE", help="commit it to bump/NAME there, and print the commit, too")
+    command.add_argument("--again", action="store_true", help="with --push: also where that branch is there already")
     command.add_argument("--archive", metavar="DIR", help="keep its wheels there, as `toolchain bundle` packs them")
     command.add_argument("--json", action="store_true", help="print JSON")
 
@@ -265,6 +265,8 @@ def _add_publish(commands: _Commands[argparse.ArgumentParser]) -> None:
         "--comment", type=quantity.count, metavar="PULL_REQUEST", help="one comment on it, updated in place"
     )
     command.add_argument("--issues", action="store_true", help="an issue per regression, closed when it is gone")
+    command.add_argument("--pull-request-of", metavar="BRANCH", help="the pull request of that branch, with the report")
+    command.add_argument("--title", metavar="TEXT", help="its title")
     command.add_argument("--repository", metavar="OWNER/NAME", help="where (default: GITHUB_REPOSITORY)")
     command.add_argument("--sha", metavar="COMMIT", help="commit of the checks (default: GITHUB_SHA)")
 

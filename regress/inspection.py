@@ -13,6 +13,7 @@ import msgspec
 from regress import history, layout
 from regress.errors import HistoryError
 from regress.history import Stamp
+from regress.redact import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -67,22 +68,16 @@ def _sort_in(found: Contents, name: str, each: os.DirEntry[str]) -> None:
     status = each.stat(follow_symlinks=False)
     place = layout.place_of(name)
     if not stat.S_ISREG(status.st_mode):
-        found.strays.append(HistoryError(f"{name}: a link or device: a history holds folders and plain files"))
+        found.strays.append(
+            HistoryError(f"{printable(name)}: a link or device: a history holds folders and plain files")
+        )
     elif place is not None:
         found.stamps[name] = Stamp.of(status)
         found.places[name] = place
     elif name.endswith(layout.SUFFIX):
-        found.strays.append(_refused(name))
+        found.strays.append(layout.misplaced(name))
     else:
         found.others.append(name)
-
-
-def _refused(name: str) -> HistoryError:
-    try:
-        layout.check_file(name, b"")
-    except HistoryError as error:
-        return error
-    raise AssertionError(name)
 
 
 def read_checked(root: Path, name: str) -> bytes:
@@ -127,7 +122,7 @@ def inspect(root: Path, found: Contents, run: Callable[..., Iterable[str | None]
     damaged = [problem for problem in run(_Check(root), names) if problem]
     problems = [
         *(str(error) for error in found.strays),
-        *(f"{name}: no file of a history" for name in found.others),
+        *(f"{printable(name)}: no file of a history" for name in found.others),
         *damaged,
         *_without_record(found.places),
         *_doubled(found.places),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from regress.errors import HistoryError
 from regress.record import Record, decode_record, decode_stored
+from regress.redact import printable
 from regress.stored import MOST_NAMED
 from regress.verdict import SCHEMA as REPORT_SCHEMA
 from regress.verdict import CheckReport
@@ -22,6 +23,7 @@ REPORT_SUFFIX = ".check.json"
 LARGEST_FILE_BYTES = 32 * 2**20
 """A larger file is none of ours: records are of 0.3 to 1 MB."""
 
+_LONGEST_MESSAGE = 500
 # An id that begins with a dot would be a hidden file, which a history does not see.
 _NAME = re.compile(
     r"(?P<runner>[0-9A-Za-z][0-9A-Za-z._-]*)/(?P<year>[0-9]{4})/(?P<month>[0-9]{2})/"
@@ -104,13 +106,21 @@ def check_file(name: str, data: bytes) -> Place:
     """
     place = place_of(name)
     if place is None:
-        raise HistoryError(f"{name}: no place in a history, where files are <runner>/<yyyy>/<mm>/<id>{SUFFIX}")
+        raise misplaced(name)
     check_size(name, len(data))
-    if place.is_report:
-        _check_report(place, decode_report(data, name))
-    else:
-        _check_record(place, decode_record(data, name))
+    try:
+        if place.is_report:
+            _check_report(place, decode_report(data, name))
+        else:
+            _check_record(place, decode_record(data, name))
+    except HistoryError as error:  # it may quote what anybody wrote
+        raise HistoryError(printable(str(error))[:_LONGEST_MESSAGE], hint=error.hint) from error
     return place
+
+
+def misplaced(name: str) -> HistoryError:
+    """What is wrong with a file whose path is none of a history."""
+    return HistoryError(f"{printable(name)}: no place in a history, where files are <runner>/<yyyy>/<mm>/<id>{SUFFIX}")
 
 
 def check_size(name: str, size_bytes: int) -> None:

@@ -68,6 +68,11 @@ def struck(text: str) -> str:
     return _USER_INFO.sub(_STRUCK, _TOKEN.sub(_STRUCK, without_known(text)))
 
 
+def printable(text: str) -> str:
+    """The text with what a terminal would obey, or what would end the line, escaped."""
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
 def publishable(text: str) -> str:
     """The text with absolute paths cut to their last part, and tokens, user names and passwords struck out.
 

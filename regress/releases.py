@@ -11,8 +11,9 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from regress import git
 from regress.bump import Release
-from regress.errors import ToolchainError
+from regress.errors import HistoryError, ToolchainError
 from regress.redact import publishable
 
 if TYPE_CHECKING:
@@ -30,6 +31,25 @@ class _File:
 
     name: str
     uploaded_on: date | None = None
+
+
+def head(spec: BumpSpec) -> Release:
+    """The commit that a branch of a repository is at.
+
+    Raises:
+        ToolchainError: The repository cannot be reached, or has no such branch.
+    """
+    where = publishable(spec.repository or "")
+    settings = (("remote.followed.url", spec.repository or ""), *git.reaching(git.here()))
+    try:
+        answer = git.Git(folder=Path.cwd(), env=git.environment(settings))(
+            "ls-remote", "--exit-code", "followed", spec.ref, timeout_s=TIME_LIMIT_S
+        )
+    except HistoryError as error:
+        raise ToolchainError(f"bump: {error}", hint=error.hint) from error
+    if not answer.ok:
+        raise ToolchainError(f"bump: no '{spec.ref}' of {where} can be had", cause=answer.cause)
+    return Release(version=answer.text.split()[0])
 
 
 def releases(spec: BumpSpec, folder: Path) -> list[Release]:

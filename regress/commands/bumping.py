@@ -15,7 +15,7 @@ from regress.config import parse_config
 from regress.errors import ConfigError, UsageError, did_you_mean
 from regress.history import write
 from regress.progress import Reporter, say
-from regress.releases import releases
+from regress.releases import head, releases
 from regress.workspace import open_workspace, read_text, shown
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 def bump_command(args: argparse.Namespace) -> int:
     """`regress bump`: declares the first newer toolchain that there is, and prints its name; nothing where none is."""
     workspace = open_workspace(args)
+    if args.check and (args.push or args.archive):
+        raise UsageError("bump: --check writes nothing: --push and --archive are for a bump")
     if workspace.embedded and not args.check:
         raise UsageError("bump: the embedded configuration is not to be changed", hint="name a file with --config FILE")
     found = _first(workspace, _followed(workspace, args.names))
@@ -37,12 +39,17 @@ def bump_command(args: argparse.Namespace) -> int:
         say("nothing newer")
         return errors.EXIT_PASS
     spec, newer = found
-    _tell(newer, as_json=args.json)
     if args.check:
+        _tell(newer, None, as_json=args.json)
         return errors.EXIT_NEWER
     _declare(workspace, spec, newer)
+    commit = _pushed(workspace.config_path, newer, args) if args.push else None
+    if args.push and commit is None:
+        say(f"{newer.name}: bump/{newer.name} is there already; --again replaces it")
+        return errors.EXIT_PASS
     if args.archive:
         _archive(args, newer.name)
+    _tell(newer, commit, as_json=args.json)
     return errors.EXIT_PASS
 
 
@@ -63,19 +70,30 @@ def _first(workspace: Workspace, followed: Iterable[BumpSpec]) -> tuple[BumpSpec
     """What is newer; one thing at a time, so that it is known what a change comes from."""
     today = datetime.now(timezone.utc).date()
     for spec in followed:
-        newer = bump(workspace.config, spec, newest(releases(spec, workspace.config_path.parent), spec), today)
+        folder = workspace.config_path.parent
+        release = head(spec) if spec.repository else newest(releases(spec, folder), spec)
+        newer = bump(workspace.config, spec, release, today)
         if newer is not None:
             return spec, newer
     return None
 
 
-def _tell(newer: Bump, *, as_json: bool) -> None:
+def _pushed(path: Path, newer: Bump, args: argparse.Namespace) -> str | None:
+    """The commit of the new pin on its branch; `None` where the branch is there already: it was measured before."""
+    from regress.offer import offer  # noqa: PLC0415  # most bumps are not pushed
+
+    message = f"Bump to {newer.name}"
+    return offer(path, remote=args.push, branch=f"bump/{newer.name}", message=message, again=args.again)
+
+
+def _tell(newer: Bump, commit: str | None, *, as_json: bool) -> None:
+    """Prints the name of the toolchain, and the commit with it where there is one."""
     release = newer.release
     if as_json:
         facts = {"toolchain": newer.name, "version": release.version, "uploaded_on": release.uploaded_on}
-        sys.stdout.write(msgspec.json.encode({**facts, "as_of": newer.as_of}).decode() + "\n")
+        sys.stdout.write(msgspec.json.encode({**facts, "as_of": newer.as_of, "commit": commit}).decode() + "\n")
     else:
-        sys.stdout.write(f"{newer.name}\n")
+        sys.stdout.write(" ".join(filter(None, (newer.name, commit))) + "\n")
     day = f", uploaded on {release.uploaded_on}" if release.uploaded_on else ""
     say(f"{newer.name}: {release.version}{day}; the rest as of {newer.as_of}")
 

@@ -49,7 +49,8 @@ def verify(args: argparse.Namespace) -> int:
         _print_json(msgspec.structs.asdict(inspection))
     else:
         sys.stdout.write("".join(f"{problem}\n" for problem in inspection.problems))
-    say(f"{root}: {inspection.records:,} records, {inspection.reports:,} reports, {len(inspection.problems)} problems")
+    counts = f"records {inspection.records:,}, reports {inspection.reports:,}, problems {len(inspection.problems):,}"
+    say(f"{root}: {counts}")
     return errors.EXIT_HISTORY if inspection.problems else errors.EXIT_PASS
 
 
@@ -60,7 +61,7 @@ def _require_folder(root: Path) -> None:
 
 def _sharing(workspace: Workspace, args: argparse.Namespace) -> Sharing:
     """The history and the remote that a command line names."""
-    from regress.remote import Sharing  # noqa: PLC0415  # not needed to verify
+    from regress.remote import Branch, Sharing  # noqa: PLC0415  # not needed to verify
 
     declared = workspace.config.remote
     address = args.remote or declared.url
@@ -68,13 +69,16 @@ def _sharing(workspace: Workspace, args: argparse.Namespace) -> Sharing:
         raise UsageError(
             "history: no remote is named", hint="name one with --remote, or as url in [remote] of regress.toml"
         )
-    return Sharing(
+    sharing = Sharing(
         workspace.history,
         address,
         branch=args.branch or declared.branch,
         home=workspace.home,
         timeout_s=args.timeout_s,
     )
+    if args.branch and not isinstance(sharing.remote, Branch):
+        raise UsageError(f"history: --branch is for git remotes, which {sharing.remote.shown} is not")
+    return sharing
 
 
 def _tell(args: argparse.Namespace, sharing: Sharing, exchanged: Exchanged, sentence: str) -> int:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from regress.delivery import Deliveries
+    from regress.github import Session
     from regress.report.annotations import Annotation
 
 
@@ -66,8 +67,11 @@ def _append(path: Path, deliveries: Deliveries, links: Links) -> None:
 
 def publish(args: argparse.Namespace) -> int:
     """`regress publish`: checks, a comment and issues; each is tried, whatever became of the others."""
-    if not (args.checks or args.comment or args.issues):
-        raise UsageError("publish: nothing to publish", hint="name --checks, --comment PULL_REQUEST or --issues")
+    if not (args.checks or args.comment or args.issues or args.pull_request_of):
+        kinds = "--checks, --comment PULL_REQUEST, --issues or --pull-request-of BRANCH"
+        raise UsageError("publish: nothing to publish", hint=f"name {kinds}")
+    if (args.title is None) != (args.pull_request_of is None):
+        raise UsageError("publish: --pull-request-of and --title go together")
     place = place_from(os.environ, args.repository, args.sha)
     if args.checks and not place.sha:
         raise UsageError("publish: --checks: on which commit? GITHUB_SHA is not set", hint="--sha COMMIT")
@@ -80,13 +84,22 @@ def publish(args: argparse.Namespace) -> int:
     checks = partial(publication.publish_checks, session, deliveries, _remarks(deliveries), links)
     comment = partial(publication.publish_comment, session, deliveries, args.comment, links)
     issues = partial(publication.publish_issues, session, deliveries, links)
+    pull = partial(_publish_pull, session, deliveries, args, links)
     steps: list[tuple[bool, Callable[[], None], str, str]] = [
         (args.checks, checks, "checks", "checks: write"),
         (args.comment is not None, comment, f"comment on #{args.comment}", "pull-requests: write"),
         (args.issues, issues, "issues", "issues: write"),
+        (args.pull_request_of is not None, pull, "pull request", "pull-requests: write"),
     ]
     told = [_told(partial(session.completed, step, what, right), what) for asked, step, what, right in steps if asked]
     return errors.EXIT_PASS if all(told) else errors.EXIT_HISTORY
+
+
+def _publish_pull(session: Session, deliveries: Deliveries, args: argparse.Namespace, links: Links) -> None:
+    from regress.publication import publish_pull  # noqa: PLC0415  # as above
+
+    if not publish_pull(session, deliveries, args.pull_request_of, args.title, links):
+        say(f"no pull request of {args.pull_request_of}: it is slower, see the issues")
 
 
 def _told(publishing: Callable[[], None], what: str) -> bool:

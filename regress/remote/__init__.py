@@ -16,6 +16,8 @@ from regress.remote.folder import Folder
 from regress.remote.seen import Seen
 from regress.remote.store import Store
 
+__all__ = ["Branch", "Sharing"]
+
 if TYPE_CHECKING:
     from pathlib import Path
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from regress import git
 from regress.errors import HistoryError, UsageError
 from regress.layout import place_of
+from regress.redact import printable
 from regress.remote import tree
 from regress.remote.exchange import Exchanged
 from regress.remote.mirror import Mirror
@@ -98,8 +99,8 @@ class Branch:
             ) from error
         except OSError as error:
             raise HistoryError(
-                f"{error.filename or self.cache}: cannot be written: {error.strerror or error}",
-                hint="make room there, or name another cache folder with REGRESS_HOME",
+                f"{error.filename or self.cache}: {error.strerror or error}",
+                hint="mend it, make room there, or name another cache folder with REGRESS_HOME",
             ) from error
 
     def _push(self, mirror: Mirror, folder: Folder, *, known: bool) -> tuple[str, ...]:
@@ -110,13 +111,13 @@ class Branch:
             folder: What is to be given.
             known: Whether the tip that was known last may be trusted.
         """
-        known = known and mirror.tip is not None
-        if not known:
-            self._fetch(mirror)
-        names = self._to_give(mirror, folder)
-        if known and (folder.problems or not names):
+        marks = tree.listing(mirror) if known else {}
+        names = _to_give(folder, marks) if marks and not _strange(marks) else []
+        if not names or folder.problems:
             self._fetch(mirror)  # that the remote has it all, or something else, is for the remote to say
-            names = self._to_give(mirror, folder)
+            marks = tree.listing(mirror)
+            self._require_history(mirror, marks)
+            names = _to_give(folder, marks)
         if names:
             self._offer(mirror, folder, names)
         return tuple(names)
@@ -129,19 +130,12 @@ class Branch:
         elif not answer.ok:
             raise not_read(self.shown, answer)
 
-    def _to_give(self, mirror: Mirror, folder: Folder) -> list[str]:
-        """Names of what the remote lacks."""
-        marks = tree.listing(mirror)
-        self._require_history(mirror, marks)
-        return folder.to_give(marks, lambda name, data: tree.blob_id(data) == marks[name])
-
     def _require_history(self, mirror: Mirror, marks: Mapping[str, str]) -> None:
         """Refuses a branch that holds something else, such as the project's own."""
         hint = "name another with --branch: the first push makes it"
-        strange = [name for name in marks if place_of(name) is None]
-        if strange:
+        if strange := _strange(marks):
             more = f" and {len(strange) - 1:,} more files" if len(strange) > 1 else ""
-            raise UsageError(f"{self.shown} is no history: it has {strange[0]}{more}", hint=hint)
+            raise UsageError(f"{self.shown} is no history: it has {printable(strange[0])}{more}", hint=hint)
         if mirror.tip and not marks and self._is_default(mirror):
             raise UsageError(f"{self.shown} is the repository's default branch, and no history", hint=hint)
 
@@ -180,6 +174,16 @@ class Branch:
                 for name, data in tree.contents(mirror, work, chunk, folder):
                     folder.take(name, data, marks[name])
         return tuple(folder.taken)
+
+
+def _strange(marks: Mapping[str, str]) -> list[str]:
+    """What the remote has that is no file of a history."""
+    return [name for name in marks if place_of(name) is None]
+
+
+def _to_give(folder: Folder, marks: Mapping[str, str]) -> list[str]:
+    """Names of what the remote lacks."""
+    return folder.to_give(marks, lambda name, data: tree.blob_id(data) == marks[name])
 
 
 T = TypeVar("T")

@@ -11,6 +11,7 @@ from regress import history, layout
 from regress.errors import HistoryError
 from regress.history import Stamp
 from regress.inspection import contents, read_checked
+from regress.redact import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -51,8 +52,15 @@ class Folder:
         return {self._found.places[name].folder for name in names}
 
     def unseen(self) -> list[str]:
-        """The files that were not found on the remote yet, or have changed since."""
-        return [name for name, stamp in sorted(self._found.stamps.items()) if self.seen.stamp(name) != stamp]
+        """The files that were not found on the remote yet, or have changed since, by name."""
+        return [name for name in self.names if not self._is_known(name)]
+
+    def known(self) -> list[str]:
+        """The files that were found on the remote, by name."""
+        return [name for name in self.names if self._is_known(name)]
+
+    def _is_known(self, name: str) -> bool:
+        return self.seen.stamp(name) == self._found.stamps[name]
 
     def to_give(self, marks: Mapping[str, str], same: Same, names: Iterable[str] | None = None) -> list[str]:
         """The files that the remote lacks, fit to be given, records before reports.
@@ -88,7 +96,7 @@ class Folder:
 
     def _has_record(self, name: str, marks: Mapping[str, str], given: Mapping[str, None]) -> bool:
         record = self._found.places[name].record.name
-        good = record == name or record in marks or record in given
+        good = record == name or (record in marks and record not in self._refused) or record in given
         if not good:
             self.refuse(name, HistoryError(f"{name}: its record is not there, or not good"))
         return good
@@ -139,7 +147,7 @@ class Folder:
         strange = sorted(name for name, place in lacking.items() if place is None)
         if strange:
             more = f", and {len(strange) - 1:,} more" if len(strange) > 1 else ""
-            message = f"the remote has what is no file of a history: {strange[0]}{more}"
+            message = f"the remote has what is no file of a history: {printable(strange[0])}{more}"
             self.refuse(strange[0], HistoryError(message))
         places = {name: place for name, place in lacking.items() if place}
         return sorted(places, key=lambda name: (places[name].is_report, name))
@@ -173,7 +181,8 @@ class Folder:
         self.seen.add(name, self._found.stamps[name], mark)
 
     def _require_record(self, name: str, place: layout.Place) -> None:
-        if place.is_report and not (self.root / place.record.name).is_file():
+        record = place.record.name
+        if place.is_report and (record in self._refused or not (self.root / record).is_file()):
             raise HistoryError(f"{name}: its record is not there, or not good")
 
     def _require_own_folders(self, name: str) -> None:

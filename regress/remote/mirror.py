@@ -36,7 +36,7 @@ OLD_S = 86_400.0
 """A mirror that nothing has changed in for so long, in seconds, is used by no process any more."""
 
 _PROMISED = ((f"remote.{git.REMOTE}.promisor", "true"), (f"remote.{git.REMOTE}.partialclonefilter", "blob:none"))
-"""What lets git do without the files of a commit; set only while it fetches, so that no other command fetches."""
+"""What makes git leave out the files of a commit; set only while it fetches, so that no other command fetches them."""
 
 
 class State(Stored, frozen=True):
@@ -142,7 +142,7 @@ class Mirror:
         return self._fetch(env, "--stdin", git.REMOTE, stdin=stdin)
 
     def _fetch(self, env: Mapping[str, str], *arguments: str, stdin: bytes | None = None) -> Answer:
-        options = ("--quiet", "--filter=blob:none", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
         promised = git.with_settings(env, _PROMISED)
         return self.git("fetch", *options, *arguments, stdin=stdin, env=promised, timeout_s=git.NETWORK_S)
 

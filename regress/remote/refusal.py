@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 _NO_BRANCH = re.compile(r"couldn't find remote ref", re.IGNORECASE)
 _UNREACHABLE = re.compile(
-    r"could(n't| not) resolve|hung up|early eof|connection (reset|refused|timed out|closed)|timed out|rpc failed"
-    r"|returned error: (429|5\d\d)|unexpected disconnect|temporary failure|network is unreachable|broken pipe"
-    r"|kex_exchange_identification|\[remote failure\]|internal server error",
+    r"could(n't| not) (resolve|connect)|failed to connect|connection (reset|refused|timed out|closed)|timed out"
+    r"|hung up|early eof|rpc failed|returned error: (429|5\d\d)|unexpected disconnect|temporary failure|broken pipe"
+    r"|network is unreachable|kex_exchange_identification|\[remote failure\]|internal server error",
     re.IGNORECASE,
 )
 _OUTRUN = re.compile(

@@ -8,6 +8,7 @@ a file, it is asked to. A report goes after its record, so that none ever stands
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import re
 import secrets
@@ -58,13 +59,15 @@ class Store:
         self._infos: dict[str, Info] = {}
 
     def push(self, folder: Folder) -> Exchanged:
-        """Gives the store what it lacks of a folder, records first; only the months that have something new are listed.
+        """Gives the store what it lacks of a folder, records first.
+
+        Listed are the months that have something new here, and one that has not: to see that the store still has it.
 
         Raises:
             HistoryError: It cannot be reached or refuses.
         """
         with self._telling("written"):
-            months = folder.months(folder.unseen() or folder.names[-1:])
+            months = folder.months([*folder.unseen(), *folder.known()[-1:]])
             marks = self._list_months(months)
             if folder.has_lost(marks, months):  # somebody emptied the store: what is known of it holds no more
                 months = folder.months(folder.names)
@@ -150,9 +153,21 @@ class Store:
                 self._fs.pipe_file(self._path(name), data, mode="create")
             else:
                 self._put_and_rename(name, data)
-        except FileExistsError:
-            if self._get(name) != data:
+        except OSError as error:
+            if error.errno == errno.ENOSYS:  # such a store cannot refuse to replace a file; none was there just now
+                self._fs.pipe_file(self._path(name), data)
+            elif self._get_after(error, name) != data:
                 folder.refuse_other(name)
+
+    def _get_after(self, error: OSError, name: str) -> bytes:
+        """What came in between and is why a file could not be written; the error itself where nothing did.
+
+        Drivers say in several ways that a file is there.
+        """
+        try:
+            return self._get(name)
+        except FileNotFoundError:
+            raise error from None
 
     def _put_and_rename(self, name: str, data: bytes) -> None:
         """Writes a file where a write that is interrupted leaves half of one, as in a folder over SFTP."""

@@ -31,9 +31,11 @@ def listing(mirror: Mirror) -> dict[str, str]:
 
     What is no plain file has a slash at its end: no file of a history is called so.
     """
-    if mirror.tip is None:
-        return {}
-    answer = _require(mirror.git("ls-tree", "-r", "-z", "--full-tree", mirror.tip))
+    return _listing(mirror, mirror.tip) if mirror.tip else {}
+
+
+def _listing(mirror: Mirror, tip: str) -> dict[str, str]:
+    answer = _require(mirror.git("ls-tree", "-r", "-z", "--full-tree", tip))
     found: dict[str, str] = {}
     for entry in answer.printed.decode(errors="replace").split("\0")[:-1]:
         about, _, name = entry.partition("\t")

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from msgspec.structs import replace
+
 from regress import record
 from regress.errors import ToolchainError
 from regress.toolchain import check as smoke
-from regress.toolchain import lock, uv
+from regress.toolchain import checkout, lock, uv
 from regress.toolchain.cache import SCHEMA, Place, Stored, place_of, places, writing
 
 if TYPE_CHECKING:
@@ -93,6 +95,9 @@ def install(spec: ToolchainSpec, home: Path, *, log: Log = _silent, check: Path 
     """
     if spec.kind == "current":
         return _current(spec, home, log=log, check=check)
+    if spec.repository:
+        log(f"{spec.name}: checking out {spec.commit}")
+        spec = replace(spec, path=str(checkout.fetch(spec, home)))
 
     def resolve(place: Place, environment: str) -> None:
         _resolve(spec, place, environment, log)
@@ -248,6 +253,8 @@ def installed(spec: ToolchainSpec, home: Path, *, check: Path = smoke.SCRIPT) ->
     """
     if spec.kind == "current":
         return _current(spec, home, log=_silent, check=check)
+    if spec.repository:
+        spec = replace(spec, path=str(checkout.folder(spec, home)))
     place = place_of(spec, home)
     stored = place.read()
     return _installed(spec, place, stored, cached=True) if stored else None

@@ -210,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
                 raise _Refused(403, "Resource not accessible by integration")
             return 200, {"login": self.hub.login, "type": "User"}, {}
         prefix = f"/repos/{REPOSITORY}"
-        if not path.startswith(f"{prefix}/"):
+        if path != prefix and not path.startswith(f"{prefix}/"):
             raise _Refused(404, "Not Found")
         for method, pattern, answer in _ROUTES:
             match = re.fullmatch(pattern, path[len(prefix) :])
@@ -316,6 +316,32 @@ class _Handler(BaseHTTPRequestHandler):
         if len(asked.get("body") or "") > _LONGEST_BODY:
             raise _Refused(422, "Validation Failed: body is too long (maximum is 65536 characters)")
 
+    def _repository(self, _: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
+        return (
+            200,
+            {"full_name": REPOSITORY, "default_branch": "main", "url": f"{self.hub.endpoint}/repos/{REPOSITORY}"},
+            {},
+        )
+
+    def _pulls(self, _: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
+        query = parse_qs(urlsplit(self.path).query)
+        head, state = query.get("head", [""])[0], query.get("state", ["open"])[0]
+        open_ones = [each for each in self.hub.issues.values() if "pull_request" in each and each["state"] == state]
+        return self._listed([each for each in open_ones if head in ("", each["head"]["label"])])
+
+    def _new_pull(self, asked: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
+        self._require("pull_requests")
+        self._check_body(asked)
+        label = f"{REPOSITORY.partition('/')[0]}:{asked['head']}"
+        if asked["base"] != "main" or any(
+            each.get("head", {}).get("label") == label and each["state"] == "open" for each in self.hub.issues.values()
+        ):
+            raise _Refused(422, "Validation Failed")
+        pull = self.hub.new_issue(asked["title"], asked["body"], [])
+        pull.update(head={"label": label, "ref": asked["head"]}, base={"ref": asked["base"]}, pull_request={})
+        pull["url"] = f"{self.hub.endpoint}/repos/{REPOSITORY}/pulls/{pull['number']}"
+        return 201, pull, {}
+
     def _label(self, _: dict[str, Any], name: str) -> tuple[int, Any, dict[str, str]]:
         if name not in self.hub.labels:
             raise _Refused(404, "Not Found")
@@ -358,6 +384,10 @@ _ROUTES: list[tuple[str, str, Callable[..., tuple[int, Any, dict[str, str]]]]] =
     ("GET", r"/issues/(\d+)/comments", _Handler._comments),
     ("POST", r"/issues/(\d+)/comments", _Handler._new_comment),
     ("PATCH", r"/issues/comments/(\d+)", _Handler._edit_comment),
+    ("GET", r"/pulls", _Handler._pulls),
+    ("POST", r"/pulls", _Handler._new_pull),
+    ("PATCH", r"/pulls/(\d+)", _Handler._edit_issue),
+    ("GET", r"", _Handler._repository),
     ("GET", r"/labels/(.+)", _Handler._label),
     ("POST", r"/labels", _Handler._new_label),
 ]

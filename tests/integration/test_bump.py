@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from regress import process
 from regress.cli import main
-from regress.config import parse_config
+from regress.config import ToolchainSpec, parse_config
+from regress.errors import ToolchainError
+from regress.toolchain import checkout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +25,7 @@ if TYPE_CHECKING:
 
 JSON = "application/vnd.pypi.simple.v1+json"
 WHEEL = "fake_tvm-{}-py3-none-any.whl"
+AUTHOR = {f"GIT_{who}_{what}": "t@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 CONFIG = """[run]
 baseline = "baselines/cpu.toml"
 toolchains = ["fake-1.0"]
@@ -155,3 +163,153 @@ def test_an_index_that_is_not_there_is_an_error_without_its_password(
     error = capsys.readouterr().err
     assert "cannot be read" in error
     assert "hunter2" not in error
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with a Python folder, two commits, and a branch at the first."""
+    root = tmp_path / "upstream"
+    git = partial(process.run, cwd=root, env={**os.environ, **AUTHOR})
+    root.mkdir()
+    assert git(["git", "init", "--quiet", "--initial-branch", "main"]).exit.ok
+    for text in ("first", "second"):
+        (root / "python").mkdir(exist_ok=True)
+        (root / "python" / "thing.py").write_text(f"SAID = {text!r}\n")
+        assert git(["git", "add", "."]).exit.ok
+        assert git(["git", "commit", "--quiet", "-m", text]).exit.ok
+    assert git(["git", "branch", "old", "HEAD~1"]).exit.ok
+    return root
+
+
+def commit_of(repository: Path, ref: str) -> str:
+    return process.run(["git", "rev-parse", ref], cwd=repository).stdout.strip()
+
+
+def test_a_branch_is_followed_and_its_commit_checked_out(
+    repository: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = (
+        f'[bump.git]\nrepository = "file://{repository}"\nref = "old"\npath = "python"\ntoolchain = "git-{{version}}"'
+    )
+
+    assert bump(folder, more, "git") == 0
+
+    old = commit_of(repository, "old")
+    assert capsys.readouterr().out == f"git-{old[:12]}\n"
+    config = parse_config((folder / "regress.toml").read_text(), "regress.toml")
+    spec = config.toolchain(f"git-{old[:12]}")
+    assert (spec.kind, spec.commit, spec.path) == ("source", old, "python")
+    checked_out = checkout.fetch(spec, folder / "home")
+    assert (checked_out / "thing.py").read_text() == "SAID = 'first'\n"
+    shutil.rmtree(repository)
+    assert checkout.fetch(spec, folder / "home") == checked_out
+    assert main(["bump", "git", "--check"]) == 4  # it is gone
+    assert "bump: no 'old' of …/upstream can be had" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"commit": "0" * 40}, f"commit {'0' * 40} of …/upstream cannot be had"),
+        ({"path": "none"}, "path: no folder 'none'"),
+        ({"repository": "file:///nowhere/at/all"}, "cannot be had"),
+    ],
+)
+def test_what_cannot_be_checked_out_is_an_error(
+    repository: Path, tmp_path: Path, change: dict[str, str], said: str
+) -> None:
+    commit = commit_of(repository, "main")
+    good = ToolchainSpec(name="git", kind="source", repository=f"file://{repository}", commit=commit, path="python")
+    spec = msgspec.structs.replace(good, **change)
+
+    with pytest.raises(ToolchainError, match="toolchain 'git'") as caught:
+        checkout.fetch(spec, tmp_path / "home")
+
+    assert said in str(caught.value)
+    assert [path.name for path in (tmp_path / "home" / "sources").glob("*") if path.name != commit] == []
+
+
+@pytest.fixture
+def pinned(web: Web, folder: Path) -> Path:
+    """A work tree with a configuration below its root, for which there is something newer, and a bare remote."""
+    web.add_index({"filename": WHEEL.format("2.0")})
+    below = folder / "work" / "bench"
+    below.mkdir(parents=True)
+    (below / "regress.toml").write_text(CONFIG + f'index_url = "{web.url}/simple/"')
+    (below / "other").write_text("committed")
+    git = partial(process.run, cwd=below, env={**os.environ, **AUTHOR})
+    assert git(["git", "init", "--quiet", "--bare", "../../remote.git"]).exit.ok
+    assert git(["git", "init", "--quiet", "--initial-branch", "main", ".."]).exit.ok
+    assert git(["git", "add", "."]).exit.ok
+    assert git(["git", "commit", "--quiet", "-m", "first"]).exit.ok
+    assert git(["git", "remote", "add", "origin", "../remote.git"]).exit.ok
+    return below
+
+
+def test_a_bump_is_pushed_on_its_branch_and_leaves_the_work_tree_alone(
+    pinned: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(pinned)
+    (pinned / "other").write_text("not committed")
+
+    assert main(["bump", "--push", "origin"]) == 0
+
+    name, commit = capsys.readouterr().out.split()
+    remote = partial(process.run, cwd=pinned.parents[1] / "remote.git")
+    assert name == "fake-2.0"
+    assert remote(["git", "rev-parse", "bump/fake-2.0"]).stdout.strip() == commit
+    changed = remote(["git", "show", "--name-only", "--format=%s", commit]).stdout.split("\n")
+    assert [line for line in changed if line] == ["Bump to fake-2.0", "bench/regress.toml"]
+    assert 'packages = ["Fake.TVM==2.0"]' in remote(["git", "show", f"{commit}:bench/regress.toml"]).stdout
+    staged = process.run(["git", "diff", "--cached", "--name-only"], cwd=pinned)
+    assert (staged.exit.code, staged.stdout) == (0, "")
+
+
+def test_a_branch_that_is_there_is_measured_again_only_if_asked(
+    pinned: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(pinned)
+    before = (pinned / "regress.toml").read_text()
+    assert main(["bump", "--push", "origin"]) == 0
+    first = capsys.readouterr().out
+
+    (pinned / "regress.toml").write_text(before)  # another night's checkout
+    assert main(["bump", "--push", "origin"]) == 0
+    output, said = capsys.readouterr()
+    assert output == ""
+    assert "bump/fake-2.0 is there already" in said
+
+    (pinned / "regress.toml").write_text(before)
+    assert main(["bump", "--push", "origin", "--again"]) == 0
+    assert capsys.readouterr().out == first  # the same commit: it holds nothing of the hour
+
+
+@pytest.mark.parametrize(
+    ("remote", "said"), [("nowhere", "the remote 'nowhere' cannot be reached"), ("--all", "cannot be reached")]
+)
+def test_a_remote_that_takes_nothing_is_an_error(
+    pinned: Path, monkeypatch: pytest.MonkeyPatch, remote: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(pinned)
+
+    assert main(["bump", f"--push={remote}"]) == 7
+
+    output, error = capsys.readouterr()
+    assert output == ""
+    assert said in error
+
+
+def test_a_remote_that_refuses_the_branch_says_why(
+    pinned: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(pinned)
+    hook = pinned.parents[1] / "remote.git" / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho 'protected branch' >&2\nexit 1\n")
+    hook.chmod(0o700)
+
+    assert main(["bump", "--push", "origin"]) == 7
+
+    error = capsys.readouterr().err
+    assert "the remote 'origin' does not take it" in error
+    assert "protected branch" in error
+    assert "contents: write" in error

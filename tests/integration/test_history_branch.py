@@ -251,6 +251,44 @@ def test_a_branch_that_is_no_history_is_left_alone(bare: Path, machine: Callable
     assert git("-C", bare, "ls-tree", "-r", "--name-only", "main") == "src/app.py\n"
 
 
+def test_a_branch_that_was_mended_is_a_history_again(
+    bare: Path, machine: Callable[..., Machine], tmp_path: Path
+) -> None:
+    """What a machine saw before does not bind it; a name that would speak to the terminal is escaped."""
+    orin = machine()
+    orin.measure()
+    orin.push(bare)
+    good = git("-C", bare, "rev-parse", BRANCH).strip()
+    commit_file(bare, BRANCH, "\x1b[31mred.json", b"", tmp_path / "clone")
+    orin.measure()
+    output = orin.push(bare)
+    assert output.exit.code == 2
+    assert "regress-history is no history: it has \\x1b[31mred.json\n" in output.stderr
+    git("-C", bare, "update-ref", f"refs/heads/{BRANCH}", good)
+    assert orin.push(bare).exit.ok
+    assert stored(bare) == contents(orin.history)
+
+
+def test_a_report_goes_where_another_machine_put_its_record(bare: Path, machine: Callable[..., Machine]) -> None:
+    """Since this one looked: what it knew of the branch does not have it."""
+    ours, other = machine("orin"), machine("other")
+    other.measure(judged=False)
+    other.push(bare)
+    path = ours.measure()
+    copy = other.history / path.relative_to(ours.history)
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(path.read_bytes())
+    report = path.with_name(f"{path.stem}.check.json")
+    aside = report.read_bytes()
+    report.unlink()
+    ours.push(bare)
+    copy.unlink()
+    copy.with_name(report.name).write_bytes(aside)
+    output = other.push(bare)
+    assert output.exit.ok, output.stderr
+    assert output.stdout == f"orin/2026/10/{report.name}\n"
+
+
 def test_the_default_branch_is_left_alone_while_it_is_empty(
     bare: Path, machine: Callable[..., Machine], tmp_path: Path
 ) -> None:
@@ -424,25 +462,6 @@ def test_processes_of_one_machine_take_turns(bare: Path, ssh: Path, machine: Cal
     assert stored(bare) == contents(orin.history)
 
 
-def test_the_users_settings_do_not_interfere(bare: Path, machine: Callable[..., Machine], tmp_path: Path) -> None:
-    """No identity, a hook that refuses, signed commits, another repository in the environment: none matters."""
-    home = tmp_path / "user"
-    (home / "hooks").mkdir(parents=True)
-    (home / "hooks" / "pre-push").write_text("#!/bin/sh\nexit 1\n")
-    (home / "hooks" / "pre-push").chmod(0o755)
-    (home / ".gitconfig").write_text(
-        f"[core]\n\thooksPath = {home}/hooks\n[commit]\n\tgpgSign = true\n"
-        "[push]\n\tgpgSign = true\n\tfollowTags = true\n"
-        "[safe]\n\tbareRepository = explicit\n[init]\n\tdefaultBranch = x\n[user]\n\tuseConfigOnly = true\n"
-    )
-    orin = machine(HOME=str(home), GIT_DIR=str(tmp_path / "none"), GIT_INDEX_FILE=str(tmp_path / "index"))
-    orin.measure()
-    output = orin.push(bare)
-    assert output.exit.ok, output.stderr
-    assert stored(bare) == contents(orin.history)
-    assert git("-C", bare, "log", "--format=%an <%ae>", BRANCH) == "regress <regress@localhost>\n"
-
-
 def test_a_remote_by_name_is_reached_as_its_repository_says(
     bare: Path, ssh: Path, machine: Callable[..., Machine], tmp_path: Path
 ) -> None:
@@ -476,8 +495,9 @@ def test_a_remote_by_name_is_reached_as_its_repository_says(
             7,
             "http://***@127.0.0.1:1/x regress-history: cannot be read",
         ),
+        ("pull --remote memory://x --branch y", 2, "history: --branch is for git remotes, which memory://x is not"),
         ("push --timeout-s 0", 2, "0 is no time limit"),
-        ("verify", 0, "2 records, 0 reports, 0 problems"),
+        ("verify", 0, "history: records 2, reports 0, problems 0"),
     ],
 )
 def test_a_mistake_is_one_line(machine: Callable[..., Machine], arguments: str, code: int, said: str) -> None:
@@ -565,3 +585,27 @@ def test_who_has_no_token_is_told_so_and_not_asked(host: Host, machine: Callable
     assert output.exit.code == 7
     assert output.exit.duration_s < 10
     assert "hint: git here has no right to read there" in output.stderr
+
+
+def test_the_users_settings_do_not_interfere(
+    host: Host, bare: Path, machine: Callable[..., Machine], tmp_path: Path
+) -> None:
+    """No identity, a hook that refuses, signed commits, another repository in the environment: none matters."""
+    home = tmp_path / "user"
+    (home / "hooks").mkdir(parents=True)
+    for name in ("pre-push", "reference-transaction"):
+        (home / "hooks" / name).write_text("#!/bin/sh\nexit 1\n")
+        (home / "hooks" / name).chmod(0o755)
+    (home / ".gitconfig").write_text(
+        f"[core]\n\thooksPath = {home}/hooks\n[commit]\n\tgpgSign = true\n"
+        "[push]\n\tgpgSign = true\n\tfollowTags = true\n"
+        "[safe]\n\tbareRepository = explicit\n[init]\n\tdefaultBranch = x\n[user]\n\tuseConfigOnly = true\n"
+    )
+    orin = machine(HOME=str(home), GIT_DIR=str(tmp_path / "none"), GIT_INDEX_FILE=str(tmp_path / "index"))
+    orin.measure()
+    url = host.url.replace("http://", "http://x-access-token:hunter2@")
+    output = orin.push(url)
+    assert output.exit.ok, output.stderr
+    assert orin.regress("pull", "--remote", url).exit.ok
+    assert stored(bare) == contents(orin.history)
+    assert git("-C", bare, "log", "--format=%an <%ae>", BRANCH) == "regress <regress@localhost>\n"

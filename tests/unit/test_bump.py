@@ -171,7 +171,13 @@ def test_a_newer_wheel_for_the_platform_is_declared_once(folder: Path, capsys: p
     assert main(["bump", "--json"]) == 0
     yesterday = (datetime.now(timezone.utc).date() - timedelta(days=1)).isoformat()
     told = json.loads(capsys.readouterr().out)
-    assert told == {"toolchain": "tvm-0.28.0", "version": "0.28.0", "uploaded_on": None, "as_of": yesterday}
+    assert told == {
+        "toolchain": "tvm-0.28.0",
+        "version": "0.28.0",
+        "uploaded_on": None,
+        "as_of": yesterday,
+        "commit": None,
+    }
     config = parse_config((folder / "regress.toml").read_text(), "regress.toml")
     assert config.toolchain("tvm-0.28.0").find_links == ("wheels",)
     assert config.run.toolchains[-1] == "tvm-0.28.0"

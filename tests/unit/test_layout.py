@@ -93,6 +93,17 @@ def test_a_record_is_no_report_and_a_report_no_record() -> None:
         check_file(NAME, encode(make_report(RECORD, RECORD)))
 
 
+def test_an_error_quotes_nothing_that_speaks_to_the_terminal() -> None:
+    """Nor more than a few lines of it: anybody may have written the file."""
+    hostile = encode(RECORD).replace(b'"regress":', b'"\\u001b[2J\\n::error::x":', 1)
+    with pytest.raises(HistoryError) as caught:
+        check_file(NAME, hostile)
+    assert str(caught.value) == f"{NAME}: Object contains unknown field `\\x1b[2J\\n::error::x`"
+    with pytest.raises(HistoryError) as caught:
+        check_file(NAME, encode(RECORD).replace(b'"regress":', b'"%b":' % (b"x" * 2**20), 1))
+    assert len(str(caught.value)) == 500
+
+
 def test_what_is_too_large_is_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "LARGEST_FILE_BYTES", 2**20)
     with pytest.raises(HistoryError, match=r"json: 2 MiB are no record: more than 1 MiB"):

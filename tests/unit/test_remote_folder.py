@@ -97,6 +97,22 @@ def test_a_report_stays_with_a_record_that_cannot_go(tmp_path: Path) -> None:
     assert [message.partition(": ")[0] for message in messages(side)] == [report, name]
 
 
+def test_a_report_does_not_go_to_another_record_of_that_name(tmp_path: Path) -> None:
+    """Neither there nor here: it would speak of what nobody measured."""
+    name, report = store(tmp_path, 1)
+    side = folder(tmp_path)
+    differ = f"{name}: the remote has another file of this name"
+    alone = f"{report}: its record is not there, or not good"
+    assert side.to_give({name: "mark"}, lambda *_: False) == []
+    assert messages(side) == [alone, differ]
+    data = (tmp_path / ROOT / report).read_bytes()
+    (tmp_path / ROOT / report).unlink()
+    side = folder(tmp_path)
+    assert side.to_take({name: "mark", report: "x"}, lambda *_: False) == [report]
+    side.take(report, data, "x")
+    assert (side.taken, messages(side)) == ([], [alone, differ])
+
+
 def test_what_is_taken_is_written_and_known(tmp_path: Path) -> None:
     """Records before reports; another look finds nothing more to take."""
     judged = make_report(record(1), record(1))

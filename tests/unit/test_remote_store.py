@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING
 import fsspec
 import pytest
 from factories import NOON, make_record, make_report
+from fsspec.implementations.memory import MemoryFile
 
 from regress import history
 from regress.errors import HistoryError, UsageError
+from regress.remote import store as module
 from regress.remote.address import StoreAddress
 from regress.remote.folder import Folder
 from regress.remote.seen import Seen
@@ -74,7 +77,7 @@ def test_a_push_gives_records_first_and_a_pull_takes_them(tmp_path: Path, url: s
         assert machine.exchange(action)[0].moved == ()
 
 
-def test_only_months_with_something_new_are_listed(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_the_months_without_news_one_is_listed(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many there are: two of three are known, one is new."""
     machine = Machine(tmp_path, url)
     machine.measure(0)
@@ -91,7 +94,21 @@ def test_only_months_with_something_new_are_listed(tmp_path: Path, url: str, mon
     monkeypatch.setattr(Store, "_ls", ls)
     machine.measure(80)
     assert len(machine.exchange("push")[0].moved) == 2
-    assert listed == ["bench/2026/12"]
+    assert listed == ["bench/2026/11", "bench/2026/12"]
+
+
+def test_a_store_that_was_emptied_gets_all_of_it_again(tmp_path: Path, url: str) -> None:
+    """Other months, too."""
+    machine = Machine(tmp_path, url)
+    machine.measure(0)
+    machine.measure(40)
+    for _ in range(2):
+        machine.exchange("push")
+    fs, root = fsspec.url_to_fs(url)
+    fs.rm(root, recursive=True)
+    machine.measure(80)
+    assert len(machine.exchange("push")[0].moved) == 6
+    assert stored(url) == contents(machine.root)
 
 
 def test_a_half_written_file_is_never_seen(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +137,6 @@ def test_another_file_of_the_same_name_is_not_replaced(tmp_path: Path, url: str)
     machine = Machine(tmp_path, url)
     path = machine.measure(judged=False)
     name = str(path.relative_to(machine.root))
-    fsspec.open(f"{url}/{name}")  # the kind is known
     fs, root = fsspec.url_to_fs(url)
     other = path.read_bytes().replace(b'"0.1.0"', b'"6.6.6"')
     fs.makedirs(f"{root}/{name}".rpartition("/")[0])
@@ -129,6 +145,47 @@ def test_another_file_of_the_same_name_is_not_replaced(tmp_path: Path, url: str)
     assert exchanged.moved == ()
     assert problems == [f"{name}: the remote has another file of this name"]
     assert stored(url) == {name: other}
+
+
+@pytest.mark.parametrize("refusal", [FileExistsError(17, "exists"), OSError(22, "PreconditionFailed")])
+@pytest.mark.parametrize("same", [True, False])
+def test_a_file_that_comes_in_between_is_looked_at(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch, refusal: OSError, *, same: bool
+) -> None:
+    """After the listing and before the write, which the store refuses in one way or another."""
+    monkeypatch.setattr(module, "_BUCKETS", frozenset({"memory"}))
+    machine = Machine(tmp_path, url)
+    path = machine.measure(judged=False)
+    name = str(path.relative_to(machine.root))
+    fs, root = fsspec.url_to_fs(url)
+
+    def pipe_file(_: object, where: str, data: bytes, mode: str) -> None:
+        assert (where, mode) == (f"{root}/{name}", "create")
+        fs.store[where] = MemoryFile(fs, where, data if same else b"other")
+        raise refusal
+
+    monkeypatch.setattr(type(fs), "pipe_file", pipe_file)
+    exchanged, problems = machine.exchange("push")
+    assert exchanged.moved == ((name,) if same else ())
+    assert problems == ([] if same else [f"{name}: the remote has another file of this name"])
+
+
+def test_a_store_that_cannot_refuse_to_replace_is_written_all_the_same(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_BUCKETS", frozenset({"memory"}))
+    machine = Machine(tmp_path, url)
+    machine.measure()
+    fs, _ = fsspec.url_to_fs(url)
+
+    def pipe_file(_: object, where: str, data: bytes, mode: str = "overwrite") -> None:
+        if mode == "create":
+            raise OSError(errno.ENOSYS, "A header you provided implies functionality that is not implemented")
+        fs.store[where] = MemoryFile(fs, where, data)
+
+    monkeypatch.setattr(type(fs), "pipe_file", pipe_file)
+    assert machine.exchange("push")[1] == []
+    assert stored(url) == contents(machine.root)
 
 
 def test_a_file_that_is_too_large_is_not_fetched(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
