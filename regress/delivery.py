@@ -6,24 +6,25 @@ holds what no report can hold is damaged, and said to be so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from regress import errors, history
+from regress import errors, inspection
 from regress.errors import ConfigError, HistoryError
-from regress.layout import REPORT_SUFFIX, check_size, place_for
+from regress.history import Entry
+from regress.layout import decode_report
 from regress.metric import METRICS
-from regress.record import first_duplicate
+from regress.record import decode_record, first_duplicate
 from regress.stored import DAMAGED, RunnerName
 from regress.verdict import SEVERITY, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from regress.history import Entry, Files
+    from regress.layout import Place
     from regress.record import Record
     from regress.verdict import CheckReport
 
@@ -195,19 +196,22 @@ def _delivery(planned: Planned, entries: Sequence[Entry], damaged: Sequence[Dama
     own = [each for each in _in_order(entries) if each.record.runner == planned.runner]
     judged = [each for each in own if each.report]
     wanted = [each for each in judged if planned.toolchain in (None, each.record.toolchain.name)]
+    bad = tuple(each for each in damaged if _folder(each) == planned.runner)
     return Delivery(
         planned=planned,
         entry=wanted[-1] if wanted else None,
-        note=None if wanted else _why_nothing(planned, own, judged),
-        damaged=tuple(each for each in damaged if _folder(each) == planned.runner),
+        note=None if wanted else _why_nothing(planned, own, judged, bad),
+        damaged=bad,
     )
 
 
-def _why_nothing(planned: Planned, own: Sequence[Entry], judged: Sequence[Entry]) -> str:
+def _why_nothing(planned: Planned, own: Sequence[Entry], judged: Sequence[Entry], bad: Sequence[Damage]) -> str:
     if judged:
         return f"it judged {judged[-1].record.toolchain.name}, and not {planned.toolchain}, which was planned"
     if own:
         return f"it delivered the record {own[-1].record.id} without verdicts: its job ended before it was judged"
+    if bad:
+        return "nothing arrived that could be used"
     return "nothing arrived: its job did not start, failed before it measured, or was cancelled"
 
 
@@ -227,59 +231,44 @@ def _name(entry: Entry, folder: Path) -> str:
 
 def _read(folder: Path) -> tuple[list[Entry], list[Damage]]:
     """Every run of a folder that can be used, and every file that cannot."""
-    found = history.files(folder)
+    found = inspection.contents(folder)
     entries: list[Entry] = []
-    damaged = list(_orphans(folder, found))
-    for each in found:
+    damaged = [_damage(each) for each in found.strays]
+    for name, place in sorted(found.places.items()):
         try:
-            entries.append(_entry(folder, each))
+            if not place.is_report:
+                entries.append(_entry(folder, place, found.places))
+            elif place.record.name not in found.places:
+                damaged.append(Damage(name=name, problem="its record did not arrive"))
         except HistoryError as error:  # noqa: PERF203  # each file for itself
-            damaged.append(_damage(folder, each, str(error)))
+            damaged.append(_damage(error))
     return entries, damaged
 
 
-def _damage(folder: Path, found: Files, said: str) -> Damage:
-    """The file of a run that an error is about."""
-    guilty = found.report_name if said.startswith(f"{folder / found.report_name}: ") else found.name
-    return Damage(name=guilty, problem=said.removeprefix(f"{folder / guilty}: "))
+def _damage(error: HistoryError) -> Damage:
+    """The file that an error of a history names first."""
+    name, _, problem = str(error).partition(": ")
+    return Damage(name=name, problem=problem)
 
 
-def _orphans(folder: Path, found: Sequence[Files]) -> Iterator[Damage]:
-    """Reports without their records."""
-    known = {each.report_name for each in found if each.report}
-    for path in sorted(folder.rglob(f"*{REPORT_SUFFIX}")):
-        name = path.relative_to(folder).as_posix()
-        if name not in known:
-            yield Damage(name=name, problem="its record did not arrive")
-
-
-def _entry(folder: Path, found: Files) -> Entry:
+def _entry(folder: Path, place: Place, there: Mapping[str, Place]) -> Entry:
     """One run, after a look at all that decides whether it may be shown.
 
     Raises:
         HistoryError: It cannot be used.
     """
-    for name, stamp in ((found.name, found.record), (found.report_name, found.report)):
-        path = folder / name
-        if stamp and not (path.is_file() and path.resolve().is_relative_to(folder.resolve())):
-            raise HistoryError(f"{path}: no file of this folder")
-        if stamp:
-            check_size(str(path), stamp.size_bytes)
-    entry = history.entry(folder, found)
-    if problem := _contradiction(entry.record, entry.report, found.name):
-        raise HistoryError(f"{entry.path}: {problem}")
-    return entry
+    record = decode_record(inspection.read_checked(folder, place.name), place.name)
+    name = replace(place, is_report=True).name
+    report = decode_report(inspection.read_checked(folder, name), name) if name in there else None
+    if report is not None and (problem := _contradiction(record, report)):
+        raise HistoryError(f"{name}: {problem}")
+    return Entry(path=folder / place.name, record=record, report=report)
 
 
-def _contradiction(record: Record, report: CheckReport | None, name: str) -> str | None:
-    """What a run says that cannot be; `None` where it is consistent."""
-    place = place_for(record)
-    if name != place.name:
-        return f"by its content it belongs at {place.name}"
-    if report is None:
-        return None
-    if (report.record, report.runner, report.toolchain) != (record.id, record.runner, record.toolchain.name):
-        return "its verdicts are about another record"
+def _contradiction(record: Record, report: CheckReport) -> str | None:
+    """What verdicts say that cannot be of their record, or cannot be shown; `None` where they are consistent."""
+    if report.toolchain != record.toolchain.name:
+        return f"toolchain: '{report.toolchain}' is not '{record.toolchain.name}', which the record is of"
     for index, verdict in enumerate(report.verdicts):
         if verdict.metric is not None and verdict.metric not in METRICS:
             return f"verdicts[{index}].metric: unknown metric '{verdict.metric}'"

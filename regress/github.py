@@ -34,6 +34,8 @@ LONGEST_WAIT_S = 600.0
 """All waiting of one command, for limits of rate and for servers that fail."""
 SECONDARY_WAIT_S = 60.0
 """What GitHub asks for where a secondary limit is reached and no time is named."""
+_NOTED_S = 5
+"""A wait that is worth a line."""
 _REQUEST_TIMEOUT_S = 30
 _PAUSES_S = (1.0, 4.0)
 """Between the attempts at a step."""
@@ -84,8 +86,8 @@ class Patience:
                 f"GitHub: asks to wait {seconds:,.0f} s, and {left:,.0f} s of {self._limit_s:,.0f} s are left for that",
                 hint="run it again later: what was published stays, the rest follows",
             )
-        if seconds >= 1:
-            self._say(f"GitHub: waiting {seconds:.0f} s, as it asks")
+        if seconds >= _NOTED_S:
+            self._say(f"GitHub: trying again in {seconds:.0f} s")
         self._sleep(seconds)
 
     def before_write(self) -> None:

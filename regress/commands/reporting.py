@@ -115,7 +115,7 @@ def _told(publishing: Callable[[], None], what: str) -> bool:
 
 def _deliveries(args: argparse.Namespace) -> Deliveries:
     incoming = Path(args.incoming)
-    if not incoming.is_dir() and args.plan is None:
+    if not incoming.is_dir() and (args.plan is None or incoming.exists()):
         raise HistoryError(f"{incoming}: no such folder of records")
     planned = None if args.plan is None else parse_plan(read_text(Path(args.plan)).encode(), args.plan)
     return gather(incoming, planned)

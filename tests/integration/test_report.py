@@ -150,6 +150,7 @@ def test_a_program_reads_the_same_as_json(folder: Path) -> None:
         (("--plan", "baselines/orin.toml"), 3, "baselines/orin.toml: not a plan: JSON is malformed"),
         (("--json", "--annotations"), 2, "report: --json and --annotations both go to standard output"),
         ((), 7, "incoming: no such folder of records"),
+        ((*PLAN, "--incoming", "plan.json"), 7, "plan.json: no such folder of records"),
         ((*PLAN, "--summary", "baselines"), 7, "baselines: cannot be written: Is a directory"),
         ((*PLAN, "--junit", "plan.json/x"), 7, "plan.json/x: cannot be written"),
     ],

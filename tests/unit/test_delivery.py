@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -135,7 +136,7 @@ def test_a_file_that_lies_where_it_does_not_belong_is_damage(tmp_path: Path) -> 
         part.rename(target)
     found = gathered(tmp_path, ["orin", "rtx"])
     assert [each.state for each in found.runners] == ["damaged", "no data"]
-    assert found.runners[0].damaged[0].problem.startswith("by its content it belongs at rtx/2026/10/")
+    assert found.runners[0].damaged[0].problem.startswith("it is the record rtx/2026/10/")
 
 
 def test_a_file_of_no_planned_runner_that_is_damaged_is_red(tmp_path: Path) -> None:
@@ -154,7 +155,9 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     inside.parent.mkdir(parents=True)
     inside.symlink_to(outside)
     found = gathered(tmp_path / "incoming", ["orin"])
-    assert [each.problem for each in found.runners[0].damaged] == ["no file of this folder"]
+    assert [each.problem for each in found.runners[0].damaged] == [
+        "a link or device: a history holds folders and plain files"
+    ]
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
@@ -196,9 +199,41 @@ def test_verdicts_about_another_record_are_damage(tmp_path: Path) -> None:
     record, other = make_record(runner="orin"), make_record(make_case(), runner="orin", at=NOON + timedelta(hours=1))
     path = deliver(tmp_path, record, None)
     path.with_name(f"{path.stem}.check.json").write_bytes(encode(make_report(other, other)))
-    assert [each.problem for each in gathered(tmp_path, ["orin"]).runners[0].damaged] == [
-        "its verdicts are about another record"
-    ]
+    (damage,) = gathered(tmp_path, ["orin"]).runners[0].damaged
+    assert damage.problem == f"record: '{other.id}' is not '{record.id}', which its path says"
+
+
+def test_verdicts_about_another_toolchain_than_their_record_are_damage(tmp_path: Path) -> None:
+    """Which of both is meant nobody knows."""
+    record = make_record(runner="orin")
+    deliver(tmp_path, record, msgspec.structs.replace(make_report(record, record), toolchain="tvm-9"))
+    (damage,) = gathered(tmp_path, ["orin"]).runners[0].damaged
+    assert damage.problem == "toolchain: 'tvm-9' is not 'tvm-0.26.0', which the record is of"
+
+
+def test_a_folder_full_of_traps_is_named_and_hides_no_other_runner(tmp_path: Path) -> None:
+    """Loops of links, pipes, folders and texts that end in `.json`: nothing is followed, waited for, or fatal."""
+    judged(tmp_path, make_record(slow(), runner="rtx"))
+    month = tmp_path / "orin" / "2026" / "10"
+    month.mkdir(parents=True)
+    (tmp_path / "orin" / "loop").symlink_to("loop")
+    (tmp_path / "orin" / "up").symlink_to(tmp_path)
+    os.mkfifo(month / "pipe.json")
+    (month / "folder.json").mkdir()
+    (month / "binary.json").write_bytes(b"\xff\xfe")
+    (month / "empty.json").write_bytes(b"")
+    (month / "newer.json").write_text('{"schema": 99}')
+    orin, rtx = gathered(tmp_path, ["orin", "rtx"]).runners
+    assert (orin.state, rtx.state) == ("damaged", "regressed")
+    assert orin.note == "nothing arrived that could be used"
+    assert {each.name.rpartition("/")[2] for each in orin.damaged} == {
+        "loop",
+        "up",
+        "pipe.json",
+        "binary.json",
+        "empty.json",
+        "newer.json",
+    }
 
 
 def test_without_a_plan_whoever_delivered_was_expected(tmp_path: Path) -> None:
