@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from regress.stored import Bytes, Count, Positive, Sha256, Stored
 
 
@@ -25,6 +27,37 @@ class Kernel(Stored, frozen=True):
 
     name: str
     sha256: Sha256
+
+
+class Finding(Stored, frozen=True):
+    """Something that was asked of a build and is not in it, though the build said nothing.
+
+    Attributes:
+        code: `fell_back` where slower kernels stand in for those asked for; `unfused_dequantize` where a decode step
+            writes dequantized weights to memory before it multiplies by them.
+        text: What, as one sentence.
+    """
+
+    code: Literal["fell_back", "unfused_dequantize"]
+    text: str
+
+
+class MlcBuild(Stored, frozen=True):
+    """How MLC-LLM built an artifact.
+
+    Attributes:
+        era: Which of its commands it has: one for everything until 2024 (`legacy`), or one per step.
+        commands: What was run, behind `python -m`, in the build's folder.
+        optimisations: Its optimisation flags in force, after its own corrections; empty where it does not tell.
+        patched: What was changed in a copy of the model's files, by file and key.
+        findings: What was asked for and is not there.
+    """
+
+    era: Literal["legacy", "now"]
+    commands: tuple[str, ...]
+    optimisations: dict[str, str]
+    patched: dict[str, str]
+    findings: tuple[Finding, ...]
 
 
 class BuildFacts(Stored, frozen=True):
@@ -51,7 +84,7 @@ class BuildFacts(Stored, frozen=True):
     resolved_target: str
 
 
-class Artifact(Stored, frozen=True):
+class Artifact(Stored, frozen=True, omit_defaults=True):
     """What a build made, and of what: the manifest that lies beside the model library.
 
     Attributes:
@@ -68,10 +101,11 @@ class Artifact(Stored, frozen=True):
         model_lib_sha256: Digest of `lib.so`.
         param_bytes: Size of all parameters as stored.
         param_count: Number of parameters before quantization.
-        bits_per_param: `8 * param_bytes / param_count`.
+        bits_per_param: `8 * param_bytes / param_count`, or as MLC-LLM counts it: it may store less than it loads.
         planned_memory_bytes: Temporary memory the compiler planned, per exported function.
         kv_cache: Name of the exported function that makes the KV cache.
         kernels: Compiled functions, sorted by name.
+        mlc: How MLC-LLM built it; `None` where we did, with TVM alone.
     """
 
     digest: Sha256
@@ -91,6 +125,7 @@ class Artifact(Stored, frozen=True):
     planned_memory_bytes: dict[str, Bytes]
     kv_cache: str
     kernels: tuple[Kernel, ...]
+    mlc: MlcBuild | None = None
 
     @property
     def facts(self) -> BuildFacts:

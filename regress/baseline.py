@@ -14,7 +14,7 @@ from regress.errors import ConfigError, did_you_mean
 from regress.gates import GATES
 from regress.guard import Required
 from regress.metric import METRICS
-from regress.recipe import check_arch, check_context, check_recipe, complete_flags
+from regress.recipe import Builder, check_arch, check_context, check_recipe, complete_flags
 from regress.record import Environment, TokenCount, Workload, digest, first_duplicate
 from regress.redact import names_secret
 from regress.rule import Parameters
@@ -87,6 +87,7 @@ class StoredReference(Table, frozen=True):
         harness: SHA-256 of the worker that measured.
         method: SHA-256 of how the replicates were taken.
         model_digest: SHA-256 of the model's configuration and weights.
+        builder: Who built the artifact.
         written_on: The day the reference was made, in UTC.
         reason: Why.
         sessions: The runs, oldest first.
@@ -104,6 +105,7 @@ class StoredReference(Table, frozen=True):
     written_on: date
     reason: Annotated[str, msgspec.Meta(min_length=1)]
     sessions: Annotated[tuple[Session, ...], msgspec.Meta(min_length=1)]
+    builder: Builder = "tvm"
     earlier: dict[str, Prior] = {}
     token_ids: tuple[int, ...] = ()
     logits_sha256: Sha256 | None = None
@@ -138,6 +140,7 @@ class Case(Table, frozen=True):
         prompt_tokens: Length of the prompt.
         new_tokens: Tokens generated after it.
         flags: Build flags that differ from the default.
+        builder: Who builds it; the numbers of two builders are never compared.
         tolerance: Metric to the largest loss that passes, where it differs from the file's.
         reference: What the case is compared with; `None` until `regress baseline` writes one.
         published: What it is compared with where there is no reference.
@@ -150,6 +153,7 @@ class Case(Table, frozen=True):
     new_tokens: TokenCount
     name: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*\Z")] | None = None
     flags: dict[str, str] = {}
+    builder: Builder = "tvm"
     tolerance: dict[str, Tolerance] = {}
     reference: StoredReference | None = None
     published: Published | None = None
@@ -166,8 +170,12 @@ class Case(Table, frozen=True):
 
     @property
     def key(self) -> str:
-        """The case's readable key, such as `llama-2-7b/q4f16_1/cuda/p1024+128`."""
-        return f"{self.model_name}/{self.quantization}/{self.target}/{self.workload.key}"
+        """The case's readable key, such as `llama-2-7b/q4f16_1/cuda/p1024+128`.
+
+        MLC-LLM's builds are series of their own: `llama-2-7b+mlc/...`.
+        """
+        built = "" if self.builder == "tvm" else f"+{self.builder}"
+        return f"{self.model_name}{built}/{self.quantization}/{self.target}/{self.workload.key}"
 
 
 class Check(Table, frozen=True):
@@ -328,8 +336,8 @@ def parse_baseline(text: str, name: str) -> Baseline:
         except ConfigError as error:
             raise ConfigError(f"{name}: cases[{index}].model: {error}", hint=error.hint) from error
         _check_metrics(case.tolerance, f"{name}: cases[{index}].tolerance")
-        check_recipe(case.quantization, case.target, f"{name}: cases[{index}]")
-        flags = complete_flags(case.flags, f"{name}: cases[{index}].flags")
+        check_recipe(case.quantization, case.target, f"{name}: cases[{index}]", case.builder)
+        flags = complete_flags(case.flags, f"{name}: cases[{index}].flags", case.builder)
         check_context(case.workload, flags, f"{name}: cases[{index}]")
         check_arch(case.target, flags, f"{name}: cases[{index}]")
         if not baseline.tolerances(case):
@@ -382,6 +390,9 @@ def _check_reference(baseline: Baseline, case: Case, where: str) -> None:
         _check_metrics(case.published.values, f"{where}.published.values")
     if case.reference is None:
         return
+    if case.reference.builder != case.builder:
+        built = f"the reference was built by '{case.reference.builder}', the case asks for '{case.builder}'"
+        raise ConfigError(f"{where}.reference.builder: {built}", hint="measure anew, and write the baseline from that")
     for index, session in enumerate(case.reference.sessions):
         _check_metrics(session.values, f"{where}.reference.sessions[{index}].values")
     _check_metrics(case.reference.earlier, f"{where}.reference.earlier")

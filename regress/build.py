@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from regress import supervisor
-from regress.artifact import Artifact, Kernel
+from regress.artifact import Artifact, Kernel, MlcBuild
 from regress.errors import BuildError
+from regress.model.folder import read_shape
 from regress.record import Failure, digest, encode
 from regress.stored import DAMAGED
 
@@ -29,34 +30,38 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from regress.model import LocalModel
-    from regress.recipe import Recipe
+    from regress.recipe import Builder, Recipe
     from regress.record import Environment
     from regress.supervisor import Launch
     from regress.toolchain import InstalledToolchain
 
 MANIFEST = "manifest.json"
 LIBRARY = "lib.so"
-BUILDER_MODULES = (
-    "build_tvm",
-    "compat",
-    "cpu_schedule",
-    "cuda/attention_decode.cu",
-    "cuda/attention_prefill.cu",
-    "cuda/decoder_step.cu",
-    "cuda/gemv_q4.cu",
-    "cuda/rope.cu",
-    "cuda_attention",
-    "cuda_sources",
-    "cuda_toolkit",
-    "fused_decode",
-    "llama",
-    "llama_config",
-    "passes",
-    "quantize",
-    "step_graph",
-    "vm_model",
-    "weights",
-)
+BUILDER_MODULES: dict[Builder, tuple[str, ...]] = {
+    "tvm": (
+        "build_tvm",
+        "compat",
+        "cpu_schedule",
+        "cuda/attention_decode.cu",
+        "cuda/attention_prefill.cu",
+        "cuda/decoder_step.cu",
+        "cuda/gemv_q4.cu",
+        "cuda/rope.cu",
+        "cuda_attention",
+        "cuda_sources",
+        "cuda_toolkit",
+        "fused_decode",
+        "llama",
+        "llama_config",
+        "passes",
+        "quantize",
+        "step_graph",
+        "vm_model",
+        "weights",
+    ),
+    "mlc": ("build_mlc", "mlc_command", "mlc_era", "mlc_library", "mlc_model"),
+}
+"""The modules of each builder's worker, `build_<builder>` and what it imports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +95,7 @@ class Order:
                 "quantization": self.recipe.quantization,
                 "target": self.recipe.target,
                 "flags": dict(self.recipe.flags),
-                "builder": supervisor.worker_digest(*BUILDER_MODULES),
+                "builder": builder_digest(self.recipe.builder),
                 "machine": here,
                 "settings": {name: value for name, value in machine.settings.items() if name not in _THREADS},
             }
@@ -119,6 +124,13 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     planned_memory_bytes: dict[str, int]
     kv_cache: str
     kernels: dict[str, str]
+    bits_per_param: float | None = None
+    mlc: MlcBuild | None = None
+
+
+def builder_digest(builder: Builder) -> str:
+    """SHA-256 of a builder's own source: another one builds another artifact."""
+    return supervisor.worker_digest(*BUILDER_MODULES[builder])
 
 
 def build(order: Order, home: Path, launch: Launch, *, anew: bool = False) -> Built | Failure:
@@ -204,12 +216,14 @@ def _build_into(folder: Path, order: Order, launch: Launch) -> Built | Failure:
         started = time.monotonic()
         request = {
             "model": str(order.local.folder),
+            "name": order.local.identity.name,
+            "param_count": read_shape(order.local.folder).param_count,
             "output": str(output),
             "quantization": order.recipe.quantization,
             "target": order.recipe.target,
             "flags": dict(order.recipe.flags),
         }
-        result = supervisor.run_worker("build_tvm", request, launch, stage="build", folder=work)
+        result = supervisor.run_worker(f"build_{order.recipe.builder}", request, launch, stage="build", folder=work)
         if isinstance(result, Failure):
             _refuse_full_disk(result, folder)
             return result
@@ -238,14 +252,15 @@ def _manifest(order: Order, facts: _Facts, output: Path, duration_s: float) -> A
         target=order.recipe.target,
         resolved_target=facts.resolved_target,
         flags=dict(order.recipe.flags),
-        builder=supervisor.worker_digest(*BUILDER_MODULES),
+        builder=builder_digest(order.recipe.builder),
         build_duration_s=duration_s,
         model_lib_bytes=library.stat().st_size,
         model_lib_sha256=hashlib.sha256(library.read_bytes()).hexdigest(),
         param_bytes=facts.param_bytes,
         param_count=facts.param_count,
-        bits_per_param=8 * facts.param_bytes / facts.param_count,
+        bits_per_param=facts.bits_per_param or 8 * facts.param_bytes / facts.param_count,
         planned_memory_bytes=facts.planned_memory_bytes,
         kv_cache=facts.kv_cache,
         kernels=tuple(Kernel(name=name, sha256=facts.kernels[name]) for name in sorted(facts.kernels)),
+        mlc=facts.mlc,
     )

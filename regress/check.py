@@ -10,7 +10,7 @@ import msgspec
 
 from regress.answers import Limits, judge_answers
 from regress.baseline import references_of
-from regress.gates import GATES, judge_build
+from regress.gates import GATES, judge_build, judge_findings
 from regress.guard import remark, surrender
 from regress.judge import decide, judge_speed, measured_roofline, same_build
 from regress.metric import METRICS
@@ -119,8 +119,8 @@ def _judge_case(asked: _Asked, case: Case) -> list[Verdict]:
         return [broken(case.key, result.failure)]
     given_up = _given_up(result, asked.beside)
     if reference is None:
-        return [given_up or _no_reference(case.key, asked.beside)]
-    gates = _build_gates(baseline, reference, result)
+        return [*_findings(result), given_up or _no_reference(case.key, asked.beside)]
+    gates = [*_findings(result), *_build_gates(baseline, reference, result)]
     if unjudged := given_up or _incomparable(record, baseline, result, reference):
         return [*gates, unjudged]
     if not result.replicates:
@@ -220,7 +220,12 @@ def _judge_build_alone(
     if result.failure is not None:
         return [broken(key, result.failure)]
     gates = _build_gates(baseline, reference, result) if reference else []
-    return gates or [missing(key, "no_reference", "the baseline knows no build of this case")]
+    unknown = [] if gates else [missing(key, "no_reference", "the baseline knows no build of this case")]
+    return [*_findings(result), *gates, *unknown]
+
+
+def _findings(result: CaseResult) -> list[Verdict]:
+    return judge_findings(result.key, result.artifact) if result.artifact else []
 
 
 def _build_gates(baseline: Baseline, reference: Reference, result: CaseResult) -> list[Verdict]:

@@ -10,7 +10,7 @@ from regress.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from regress.artifact import BuildFacts
+    from regress.artifact import Artifact, BuildFacts
     from regress.verdict import Outcome, Reason
 
 GATES: dict[str, float] = {"bits_per_param": 0.001, "planned_memory_bytes": 0.1, "model_lib_bytes": 0.25}
@@ -34,6 +34,15 @@ def judge_build(case: str, before: BuildFacts, after: BuildFacts, gates: Mapping
     ]
     found = [*grown, *_kv_cache(case, before.kv_cache, after.kv_cache)]
     return found or [_unchanged(case, before, after)]
+
+
+def judge_findings(case: str, artifact: Artifact) -> list[Verdict]:
+    """The verdict on each thing that was asked of a build and is not in it: what was asked for is not what would run.
+
+    No reference is needed for that, and none excuses it.
+    """
+    found = artifact.mlc.findings if artifact.mlc else ()
+    return [Verdict(case=case, outcome="regressed", reason=each.code, text=f"build: {each.text}") for each in found]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,12 +62,16 @@ class Job:
             ConfigError: The case names a quantization, target or flag that no builder knows.
         """
         where = f"{self.baseline_name}: cases[{index}]"
-        check_recipe(case.quantization, case.target, where)
-        complete = complete_flags({**case.flags, **flags}, f"{where}.flags")
+        check_recipe(case.quantization, case.target, where, case.builder)
+        complete = complete_flags({**case.flags, **flags}, f"{where}.flags", case.builder)
         check_context(case.workload, complete, where)
         check_arch(case.target, complete, where)
         return Recipe(
-            model=case.model, quantization=case.quantization, target=case.target, flags=tuple(sorted(complete.items()))
+            model=case.model,
+            quantization=case.quantization,
+            target=case.target,
+            flags=tuple(sorted(complete.items())),
+            builder=case.builder,
         )
 
     def launch_of(self, installed: InstalledToolchain, timeout_s: float, step: Step) -> Launch:

@@ -16,7 +16,7 @@ from regress.baseline import parse_baseline, values_of
 from regress.decision import known_spread, runs_needed, visible_loss, visible_side_by_side
 from regress.errors import ConfigError
 from regress.metric import METRICS, Direction
-from regress.recipe import FLAGS, other_flags
+from regress.recipe import DEFAULTS, other_flags
 from regress.record import digest
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _require_flags(case: Case, results: Sequence[CaseResult], name: str) -> None
     """Refuses runs of a build that is not the case's: a slow reference would make every loss a gain."""
     for artifact in (result.artifact for result in results if result.artifact):
         for flag in other_flags(artifact.flags, case.flags):
-            built, wanted = (each.get(flag, FLAGS.get(flag)) for each in (artifact.flags, case.flags))
+            built, wanted = (each.get(flag, DEFAULTS.get(flag)) for each in (artifact.flags, case.flags))
             raise ConfigError(f"{name}: '{case.key}' was measured with {flag}={built}, the case says {wanted}")
 
 
@@ -201,6 +201,7 @@ def _reference_table(
             "harness": newest.harness,
             "method": digest(newest.method),
             "model_digest": first.artifact.model.digest if first.artifact else None,
+            "builder": "mlc" if first.artifact and first.artifact.mlc else None,
             "written_on": why.written_on,
             "reason": why.reason,
             "logits_sha256": first.replicates[0].logits_sha256,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from regress.errors import ConfigError, did_you_mean
 
@@ -13,7 +13,22 @@ if TYPE_CHECKING:
 
     from regress.record import Workload
 
+Builder = Literal["tvm", "mlc"]
+"""Who builds: we, with TVM alone, or MLC-LLM's own commands."""
+
 QUANTIZATIONS = ("q0f32", "q0f16", "q4f32_1", "q4f16_1")
+MLC_QUANTIZATIONS = (
+    *QUANTIZATIONS,
+    "q3f16_0",
+    "q3f16_1",
+    "q4f16_0",
+    "q4f16_2",
+    "q4f16_ft",
+    "q4f32_0",
+    "q8f16_1",
+    "q8f16_ft",
+)
+"""Those of any era of MLC-LLM whose parameters the bench worker can read; each era has some of them."""
 FLAGS: dict[str, str] = {
     "schedule": "tuned",
     "context_window_size": "0",
@@ -30,8 +45,43 @@ do; `context_window_size` 0 stands for the model's own; `prefill_chunk_size` is 
 found, such as `sm_90a`; `extra_work` slows each decode step by that many multiply-adds per hidden value, for
 `regress drill`.
 """
+MLC_FLAGS: dict[str, str] = {
+    "context_window_size": "0",
+    "prefill_chunk_size": "4096",
+    "arch": "found",
+    "conv_template": "LM",
+    "flashinfer": "0",
+    "cublas_gemm": "0",
+    "faster_transformer": "0",
+    "cudagraph": "1",
+    "cutlass": "0",
+    "ipc_allreduce_strategy": "NONE",
+    "flash_attn_mqa": "0",
+}
+"""Build flags of the builder `mlc` and their defaults.
+
+The first three are as above. `conv_template` is the conversation template, which the rates do not depend on. What
+follows are MLC-LLM's optimisations by its own names, each given explicitly, because what `-O2` means has changed often;
+`flash_attn_mqa` is `--use-flash-attn-mqa` of the legacy era.
+"""
+DEFAULTS: dict[str, str] = {**FLAGS, **MLC_FLAGS}
+"""The default of every flag: one that two builders have has the same with both."""
+_FLAGS_OF: dict[Builder, dict[str, str]] = {"tvm": FLAGS, "mlc": MLC_FLAGS}
+_QUANTIZATIONS_OF: dict[Builder, tuple[str, ...]] = {"tvm": QUANTIZATIONS, "mlc": MLC_QUANTIZATIONS}
+_TEMPLATE = re.compile(r"[\w.-]+", re.ASCII)
+_SWITCH = ("0", "1")
 _ARCH = re.compile(r"found|sm_[0-9]+[a-z]?")
-_FLAG_VALUES = {"schedule": ("tuned", "dlight", "none"), "cuda_graph": ("0", "1")}
+_FLAG_VALUES = {
+    "schedule": ("tuned", "dlight", "none"),
+    "cuda_graph": _SWITCH,
+    "flashinfer": _SWITCH,
+    "cublas_gemm": _SWITCH,
+    "faster_transformer": _SWITCH,
+    "cudagraph": _SWITCH,
+    "cutlass": _SWITCH,
+    "ipc_allreduce_strategy": ("NONE", "ONESHOT", "TWOSHOT", "AUTO"),
+    "flash_attn_mqa": _SWITCH,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,36 +93,49 @@ class Recipe:
         quantization: MLC's name of it.
         target: `llvm`, `cuda` or `cuda-sm_NN`.
         flags: All build flags and their values, defaults included, sorted.
+        builder: Who builds it.
     """
 
     model: str
     quantization: str
     target: str
     flags: tuple[tuple[str, str], ...]
+    builder: Builder = "tvm"
 
 
-def complete_flags(flags: Mapping[str, str], where: str) -> dict[str, str]:
+def complete_flags(flags: Mapping[str, str], where: str, builder: Builder = "tvm") -> dict[str, str]:
     """The flags with the defaults of those not given.
 
     Args:
         flags: Flags as written.
         where: File and key, for errors.
+        builder: Whose flags.
 
     Raises:
         ConfigError: A flag is unknown or has a value it cannot have.
     """
+    known = _FLAGS_OF[builder]
     for name, value in flags.items():
-        if name not in FLAGS:
-            raise ConfigError(f"{where}.{name}: unknown build flag{did_you_mean(name, FLAGS)}")
-        if name in _FLAG_VALUES and value not in _FLAG_VALUES[name]:
-            raise ConfigError(f"{where}.{name}: '{value}' is not one of {', '.join(_FLAG_VALUES[name])}")
-        if name == "arch" and not _ARCH.fullmatch(value):
-            raise ConfigError(f"{where}.arch: '{value}' is neither found nor an architecture such as sm_90a")
-        if name not in (*_FLAG_VALUES, "arch") and not value.isdecimal():
-            raise ConfigError(f"{where}.{name}: '{value}' is not a whole number")
-    if int(flags.get("prefill_chunk_size", 1)) == 0:
-        raise ConfigError(f"{where}.prefill_chunk_size: 0 tokens at once are none")
-    return {**FLAGS, **flags}
+        if name not in known:
+            whose = "" if builder == "tvm" else f" of the builder '{builder}'"
+            raise ConfigError(f"{where}.{name}: unknown build flag{whose}{did_you_mean(name, known)}")
+        if problem := _flag_problem(name, value):
+            raise ConfigError(f"{where}.{name}: {problem}")
+    return {**known, **flags}
+
+
+def _flag_problem(name: str, value: str) -> str | None:
+    """Why a flag cannot have a value; `None` where it can."""
+    if name in _FLAG_VALUES:
+        choices = _FLAG_VALUES[name]
+        return None if value in choices else f"'{value}' is not one of {', '.join(choices)}"
+    if name == "arch":
+        return None if _ARCH.fullmatch(value) else f"'{value}' is neither found nor an architecture such as sm_90a"
+    if name == "conv_template":
+        return None if _TEMPLATE.fullmatch(value) else f"'{value}' is no name of a template"
+    if not value.isdecimal():
+        return f"'{value}' is not a whole number"
+    return "0 tokens at once are none" if name == "prefill_chunk_size" and int(value) == 0 else None
 
 
 def other_flags(built: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
@@ -80,13 +143,13 @@ def other_flags(built: Mapping[str, str], wanted: Mapping[str, str]) -> list[str
 
     A flag that either of them does not name has its default: builds of before the flag came to be were made so.
     """
-    ours, theirs = {**FLAGS, **built}, {**FLAGS, **wanted}
+    ours, theirs = {**DEFAULTS, **built}, {**DEFAULTS, **wanted}
     return sorted(flag for flag in ours | theirs if ours.get(flag) != theirs.get(flag))
 
 
 def own_flags(flags: Mapping[str, str]) -> dict[str, str]:
     """The flags that are not the defaults."""
-    return {name: value for name, value in flags.items() if FLAGS.get(name) != value}
+    return {name: value for name, value in flags.items() if DEFAULTS.get(name) != value}
 
 
 def check_context(workload: Workload, flags: Mapping[str, str], where: str) -> None:
@@ -102,12 +165,13 @@ def check_arch(target: str, flags: Mapping[str, str], where: str) -> None:
         raise ConfigError(f"{where}.flags.arch: target '{target}' leaves no choice; it is for target cuda")
 
 
-def check_recipe(quantization: str, target: str, where: str) -> None:
-    """Raises `ConfigError`, naming the key, where no builder knows the quantization or the target."""
-    if quantization not in QUANTIZATIONS:
+def check_recipe(quantization: str, target: str, where: str, builder: Builder = "tvm") -> None:
+    """Raises `ConfigError`, naming the key, where the builder does not know the quantization or the target."""
+    known = _QUANTIZATIONS_OF[builder]
+    if quantization not in known:
         raise ConfigError(
-            f"{where}.quantization: unknown '{quantization}'{did_you_mean(quantization, QUANTIZATIONS)}",
-            hint=f"known: {', '.join(QUANTIZATIONS)}",
+            f"{where}.quantization: unknown '{quantization}'{did_you_mean(quantization, known)}",
+            hint=f"known: {', '.join(known)}",
         )
     if target not in ("llvm", "cuda") and not target.startswith("cuda-sm_"):
         raise ConfigError(

@@ -137,10 +137,14 @@ class Failure(Stored, frozen=True):
 
 
 CaseKey = Annotated[
-    str, msgspec.Meta(pattern=r"^[\w.-]+/[\w.-]+/[\w.-]+/p[1-9][0-9]{0,7}\+[1-9][0-9]{0,7}\Z", max_length=MOST_NAMED)
+    str,
+    msgspec.Meta(
+        pattern=r"^[\w.-]+(?:\+mlc)?/[\w.-]+/[\w.-]+/p[1-9][0-9]{0,7}\+[1-9][0-9]{0,7}\Z", max_length=MOST_NAMED
+    ),
 ]
-"""`<model>/<quantization>/<target>/p<prompt tokens>+<new tokens>`, with numbers of at most as many digits as
-`TokenCount`: who reads only the key need not doubt them."""
+"""`<model>[+mlc]/<quantization>/<target>/p<prompt tokens>+<new tokens>`, with numbers of at most as many digits as
+`TokenCount`: who reads only the key need not doubt them. `+mlc` stands behind the model that MLC-LLM built; no model's
+name has a plus."""
 
 
 class CaseResult(Stored, frozen=True):

@@ -6,6 +6,7 @@ Mistral is too, but its first version needs a sliding window, which no builder h
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -21,6 +22,8 @@ Size = Annotated[int, msgspec.Meta(ge=1)]
 
 ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM"}
 """`model_type` to `architectures` of the models that can be built."""
+LLAVA = "llava"
+"""`model_type` of a Llama with eyes; MLC-LLM builds its language model, which is described beside the rest."""
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +70,11 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     def key_value_width(self) -> int:
         """Width of all key heads together, which is that of the value heads."""
         return (self.num_key_value_heads or self.num_attention_heads) * self._head_width
+
+    @property
+    def param_count(self) -> int:
+        """Number of weights, before quantization."""
+        return sum(math.prod(shape) for _, shape in self.tensors())
 
     @property
     def _head_width(self) -> int:
@@ -120,7 +128,7 @@ def parse_shape(text: bytes, where: str) -> Shape:
 
 def _problem(shape: Shape) -> str | None:
     """What is wrong with a shape, the key in front; `None` where it can be built."""
-    if shape.model_type not in ARCHITECTURES:
+    if shape.model_type not in (*ARCHITECTURES, LLAVA):
         known = " and ".join(ARCHITECTURES)
         suggestion = did_you_mean(shape.model_type, ARCHITECTURES)
         return f"model_type: '{shape.model_type}' cannot be built, only {known} can{suggestion}"

@@ -30,6 +30,8 @@ Reason = Literal[
     "more_planned_memory",
     "larger_library",
     "kv_cache_changed",
+    "fell_back",
+    "unfused_dequantize",
     # of the answers
     "same_answers",
     "same_tokens",
@@ -65,6 +67,8 @@ _ASPECTS: dict[str, tuple[Reason, ...]] = {
         "more_planned_memory",
         "larger_library",
         "kv_cache_changed",
+        "fell_back",
+        "unfused_dequantize",
     ),
     "run": ("does_not_run",),
     "answers": ("same_answers", "same_tokens", "agreeing_answers", "other_answers", "unsteady_answers"),

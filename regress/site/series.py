@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regress.recipe import FLAGS, other_flags, own_flags
+from regress.recipe import DEFAULTS, other_flags, own_flags
 from regress.record import Environment  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.site.facts import RATES, Case, Fact, Run, Value  # likewise
 from regress.site.name import Keyed
@@ -149,7 +149,7 @@ class Series(Keyed):
 
     def other_flags(self, point: Point) -> dict[str, str]:
         """The flags that a build has otherwise than the case, of which a default may be one."""
-        built = {**FLAGS, **point.case.flags}
+        built = {**DEFAULTS, **point.case.flags}
         return {} if point.usual else {name: built[name] for name in other_flags(built, self.flags)}
 
 

@@ -1,0 +1,6 @@
+"""A stand-in for MLC-LLM as of 2026: the same commands and files, none of its code.
+
+MLC-LLM's wheels are on no package index, so that tests cannot install it. This package takes exactly the arguments that
+`mlc_llm convert_weight`, `gen_config` and `compile` take, refuses all others as they do, and writes files of the same
+names and forms. What is inside is this project's own small model: see `small_build.py`.
+"""
