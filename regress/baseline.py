@@ -392,7 +392,9 @@ def _check_reference(baseline: Baseline, case: Case, where: str) -> None:
         return
     if case.reference.builder != case.builder:
         built = f"the reference was built by '{case.reference.builder}', the case asks for '{case.builder}'"
-        raise ConfigError(f"{where}.reference.builder: {built}", hint="measure anew, and write the baseline from that")
+        raise ConfigError(
+            f"{where}.reference.builder: {built}", hint="take the reference out, measure anew, and write it from that"
+        )
     for index, session in enumerate(case.reference.sessions):
         _check_metrics(session.values, f"{where}.reference.sessions[{index}].values")
     _check_metrics(case.reference.earlier, f"{where}.reference.earlier")

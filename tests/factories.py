@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from regress.artifact import Artifact, Model
+from regress.artifact import Artifact, MlcBuild, Model
 from regress.baseline import references_of
 from regress.metric import METRICS, Direction
 from regress.profile import SCHEMA as PROFILE_SCHEMA
@@ -117,6 +117,12 @@ def make_artifact(key: str = CASE, **changes: Any) -> Artifact:
         kernels=(),
     )
     return msgspec.structs.replace(artifact, **changes)
+
+
+def make_mlc_build(**changes: Any) -> MlcBuild:
+    """A build as it was asked for."""
+    build = MlcBuild(era="now", commands=("mlc_llm compile",), optimisations={}, patched={}, findings=())
+    return msgspec.structs.replace(build, **changes)
 
 
 def make_replicate(prefill: float, decode: float, *, peak_memory_bytes: int = 2**30, at: datetime = NOON) -> Replicate:

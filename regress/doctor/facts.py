@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -215,4 +214,4 @@ def _weights_bytes(model: str, bits: int) -> int:
     if source.scheme != "synthetic":
         return 0
     shape = msgspec.convert(PRESETS[source.subject], Shape)
-    return sum(math.prod(each) for _, each in shape.tensors()) * bits // 8
+    return shape.param_count * bits // 8

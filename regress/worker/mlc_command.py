@@ -28,7 +28,7 @@ _EXCEPTION = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Exit)(?:: .*)?")
 
 
 def run(command: Command, folder: Path, env: Mapping[str, str]) -> list[str]:
-    """The last lines that a command printed, without colours; they are in the log, too, as they came.
+    """The last lines that a command printed, without colours; they go to the log as they come.
 
     Args:
         command: What to run.
@@ -52,8 +52,9 @@ def run(command: Command, folder: Path, env: Mapping[str, str]) -> list[str]:
     assert process.stdout is not None  # noqa: S101  # asked for above
     with process.stdout as printed:
         for line in printed:
-            sys.stderr.write(line)
-            lines.append(_COLOUR.sub("", line).rstrip())
+            plain = _COLOUR.sub("", line)
+            sys.stderr.write(plain)
+            lines.append(plain.rstrip())
     status = process.wait()
     if status != 0:
         raise RuntimeError(reason(command.name, status, lines))

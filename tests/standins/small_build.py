@@ -31,6 +31,10 @@ def worker(name: str) -> Any:  # noqa: ANN401
 
 
 def require_built(quantization: str) -> None:
+    """Raises for weights that cannot be made, and, which MLC-LLM does not, where its cache would be anyone's."""
+    home = Path(os.environ["MLC_LLM_HOME"])
+    if home.parent != Path.cwd() or os.environ.get("MLC_JIT_POLICY") != "OFF":
+        raise RuntimeError(f"a build at {Path.cwd()} shares its cache: {home}")
     if quantization not in BUILT:
         raise NotImplementedError(f"this stand-in has no weights of {quantization}")
 

@@ -55,6 +55,7 @@ def test_the_shipped_baselines_are_good(path: Path) -> None:
         ("decode_tokens_per_s = 0.05", "decode_tokens_per_s = nan", "tolerance[...]: Expected `float`"),
         ('name = "other"', 'name = "a/b"', "cases[1].name: Expected `str` matching regex"),
         ('runner = "cpu"', 'runner = ""', "runner: Expected `str` matching regex"),
+        ('name = "other"', 'builder = "mlcc"', "cases[1].builder: Invalid enum value 'mlcc'"),
         (
             "prompt_tokens = 64\nnew_tokens = 16",
             "prompt_tokens = 64\nnew_tokens = -1",
@@ -115,6 +116,28 @@ def test_a_reference_and_its_artifact_are_read() -> None:
     assert reference.values("decode_tokens_per_s") == [(50.0, 49.5)]
     assert reference.build is not None
     assert reference.build.bits_per_param == 4.5
+
+
+MLC = TEXT.replace('target = "cuda-sm_87"', 'target = "cuda-sm_87"\nbuilder = "mlc"')
+
+
+def test_each_builder_has_cases_of_its_own() -> None:
+    """The key says who built; what we build with TVM alone is called as ever."""
+    baseline = parse_baseline(MLC, "b.toml")
+    assert [case.key for case in baseline.cases] == [KEYS[0], "other+mlc/q4f32_1/cuda-sm_87/p64+16"]
+    twice = TEXT.replace('name = "other"\n', "") + MLC[MLC.rindex("[[cases]]") :].replace('name = "other"\n', "")
+    assert len(parse_baseline(twice, "b.toml").cases) == 3
+
+
+def test_a_reference_of_another_builder_is_refused() -> None:
+    """A case whose builder is changed in place keeps its reference, which is of something else then."""
+    text = "the reference was built by 'tvm', the case asks for 'mlc'"
+    with pytest.raises(ConfigError, match=rf"b.toml: cases\[1\].reference.builder: {text}"):
+        parse_baseline(MLC + REFERENCE + ARTIFACT, "b.toml")
+    own = REFERENCE.replace("[cases.reference]\n", '[cases.reference]\nbuilder = "mlc"\n')
+    assert parse_baseline(MLC + own + ARTIFACT, "b.toml").cases[1].reference is not None
+    with pytest.raises(ConfigError, match="the reference was built by 'mlc', the case asks for 'tvm'"):
+        parse_baseline(TEXT + own + ARTIFACT, "b.toml")
 
 
 def test_a_published_rate_is_a_reference_without_runs() -> None:

@@ -14,7 +14,18 @@ from regress.artifact import Model
 from regress.build import BUILDER_MODULES, Order
 from regress.errors import ConfigError
 from regress.model import LocalModel
-from regress.recipe import FLAGS, Recipe, check_arch, check_context, check_recipe, complete_flags
+from regress.recipe import (
+    FLAGS,
+    MLC_FLAGS,
+    Builder,
+    Recipe,
+    check_arch,
+    check_context,
+    check_recipe,
+    complete_flags,
+    other_flags,
+    own_flags,
+)
 from regress.record import Workload
 from regress.toolchain import InstalledToolchain
 
@@ -39,6 +50,31 @@ def test_a_bad_flag_is_named(flags: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         complete_flags(flags, "b")
     assert str(caught.value) == message
+
+
+def test_each_builder_has_flags_of_its_own() -> None:
+    """A flag of the other one is unknown, and the nearest of its own is named."""
+    assert complete_flags({"flashinfer": "1"}, "b", "mlc") == {**MLC_FLAGS, "flashinfer": "1"}
+    for flags, builder, message in (
+        (
+            {"cuda_graph": "1"},
+            "mlc",
+            "b.cuda_graph: unknown build flag of the builder 'mlc'; did you mean 'cudagraph'?",
+        ),
+        ({"flashinfer": "1"}, "tvm", "b.flashinfer: unknown build flag"),
+        ({"flashinfer": "on"}, "mlc", "b.flashinfer: 'on' is not one of 0, 1"),
+        ({"conv_template": "a b"}, "mlc", "b.conv_template: 'a b' is no name of a template"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            complete_flags(flags, "b", builder)  # type: ignore[arg-type]
+        assert str(caught.value) == message
+
+
+def test_a_flag_that_two_builders_have_has_one_default() -> None:
+    """So that flags are told from their defaults without asking who built."""
+    assert all(FLAGS[name] == MLC_FLAGS[name] for name in FLAGS.keys() & MLC_FLAGS)
+    assert own_flags({**MLC_FLAGS, "cutlass": "1"}) == {"cutlass": "1"}
+    assert other_flags(MLC_FLAGS, {"cudagraph": "0"}) == ["cudagraph"]
 
 
 def test_an_architecture_can_be_asked_for_where_the_target_leaves_a_choice() -> None:
@@ -73,6 +109,13 @@ def test_an_unknown_recipe_is_named(quantization: str, target: str, message: str
     assert str(caught.value) == message
 
 
+def test_mlc_knows_more_quantizations() -> None:
+    """Those of all its eras, as far as the bench worker can read their parameters."""
+    check_recipe("q4f16_ft", "cuda", "b", "mlc")
+    with pytest.raises(ConfigError, match=r"b.quantization: unknown 'q4bf16_1'"):
+        check_recipe("q4bf16_1", "cuda", "b", "mlc")
+
+
 def order(**changes: object) -> Order:
     recipe = Recipe(model="synthetic:x", quantization="q4f16_1", target="llvm", flags=tuple(sorted(FLAGS.items())))
     toolchain = InstalledToolchain(
@@ -100,6 +143,9 @@ def test_an_address_follows_what_decides_the_code_and_nothing_else() -> None:
     assert order(recipe=recipe).address != here
     other = LocalModel(folder=Path("m"), identity=Model(source="synthetic:x", name="x", digest=sha("y")))
     assert order(local=other).address != here
+    flags = tuple(sorted(MLC_FLAGS.items()))
+    recipe = Recipe(model="synthetic:x", quantization="q4f16_1", target="llvm", flags=flags, builder="mlc")
+    assert order(recipe=recipe).address != here
 
 
 def test_an_artifact_for_the_gpu_that_is_here_is_of_its_power_mode() -> None:
@@ -130,12 +176,15 @@ def imported_workers(name: str) -> set[str]:
     return modules & {path.stem for path in supervisor.WORKERS.glob("*.py")}
 
 
-def test_the_builders_digest_covers_all_that_the_builder_imports() -> None:
+CUDA_SOURCES = {path.relative_to(supervisor.WORKERS).as_posix() for path in supervisor.WORKERS.glob("cuda/*.cu")}
+
+
+@pytest.mark.parametrize(("builder", "sources"), [("tvm", CUDA_SOURCES), ("mlc", set[str]())])
+def test_a_builders_digest_covers_all_that_it_imports(builder: Builder, sources: set[str]) -> None:
     """A module left out could change what is built, and an old artifact would be taken for the new one."""
-    wanted, found = ["build_tvm"], set[str]()
+    wanted, found = [f"build_{builder}"], set[str]()
     while wanted:
         found.add(name := wanted.pop())
         wanted += imported_workers(name) - found
-    sources = {path.relative_to(supervisor.WORKERS).as_posix() for path in supervisor.WORKERS.glob("cuda/*.cu")}
     # How a worker is asked, and answers, changes nothing of what it builds.
-    assert (found | sources) - {"protocol"} == set(BUILDER_MODULES)
+    assert (found | sources) - {"protocol"} == set(BUILDER_MODULES[builder])

@@ -16,13 +16,14 @@ from factories import (
     make_broken,
     make_case,
     make_environment,
+    make_mlc_build,
     make_record,
     make_replicate,
     make_toolchain,
     sha,
 )
 
-from regress.artifact import Model
+from regress.artifact import Finding, Model
 from regress.baseline import Baseline, Published, parse_baseline
 from regress.check import Beside, check, judge_builds
 from regress.proposal import Why, with_references
@@ -260,6 +261,23 @@ def test_builds_are_judged_without_a_device() -> None:
     assert outcomes(report) == [("pass", "same_build"), ("broken", "does_not_build")]
     report = judge_builds(make_record(case(TWO_KEYS[0])), parse_baseline(TWO_CASES, "b.toml"), "b.toml")
     assert outcomes(report) == [("missing", "no_reference"), ("missing", "case_vanished")]
+
+
+def test_a_build_that_fell_back_is_red_with_a_reference_and_without() -> None:
+    """And in a check of its rates, too: they are rates of something else than was asked for."""
+    finding = Finding(code="fell_back", text="flashinfer was asked for")
+    fallen = make_artifact(TWO_KEYS[0], mlc=make_mlc_build(findings=(finding,)))
+    record = make_record(case(TWO_KEYS[0], artifact=fallen), case(TWO_KEYS[1]))
+    report = judge_builds(record, baseline_of(), "b.toml")
+    assert outcomes(report) == [("regressed", "fell_back"), ("pass", "same_build"), ("pass", "same_build")]
+    assert report.exit_code == 1
+    without = parse_baseline(TWO_CASES, "b.toml")
+    assert outcomes(judge_builds(record, without, "b.toml"))[:2] == [
+        ("regressed", "fell_back"),
+        ("missing", "no_reference"),
+    ]
+    assert outcomes(check(record, baseline_of(), "b.toml"))[:2] == [("regressed", "fell_back"), ("pass", "same_build")]
+    assert outcomes(check(record, without, "b.toml"))[0] == ("regressed", "fell_back")
 
 
 def test_replicates_of_the_same_moment_are_not_judged() -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from factories import CASE, make_artifact, sha
+from factories import CASE, make_artifact, make_mlc_build, sha
 
-from regress.artifact import BuildFacts, Kernel
-from regress.gates import GATES, judge_build, kernel_changes
+from regress.artifact import BuildFacts, Finding, Kernel
+from regress.gates import GATES, judge_build, judge_findings, kernel_changes
 
 KERNELS = tuple(Kernel(name=name, sha256=sha(name)) for name in ("add", "decode", "matmul", "softmax"))
 BEFORE = make_artifact(kernels=KERNELS).facts
@@ -86,3 +86,15 @@ def test_kernels_are_compared_by_name_and_source() -> None:
     assert kernel_changes(BEFORE, BEFORE) == "all 4 kernels as in the reference"
     many = {**BEFORE.kernels, **{f"k{n}": sha(f"{n}") for n in range(5)}}
     assert kernel_changes(BEFORE, facts(kernels=many)) == "of 9 kernels 5 new"
+
+
+def test_what_was_asked_for_and_not_built_is_red_whatever_the_reference_says() -> None:
+    """Each finding by itself; a build of ours, or one as asked, has none."""
+    findings = (Finding(code="fell_back", text="x was asked for"), Finding(code="unfused_dequantize", text="decode y"))
+    verdicts = judge_findings(CASE, make_artifact(mlc=make_mlc_build(findings=findings)))
+    assert [(verdict.outcome, verdict.reason, verdict.aspect) for verdict in verdicts] == [
+        ("regressed", "fell_back", "build"),
+        ("regressed", "unfused_dequantize", "build"),
+    ]
+    assert verdicts[0].text == "build: x was asked for"
+    assert judge_findings(CASE, make_artifact()) == judge_findings(CASE, make_artifact(mlc=make_mlc_build())) == []

@@ -477,6 +477,10 @@ def refusal(folder: Path, home: Path) -> str:
             ("DIR/config.json: model_type: 'lama' cannot be built, only llama and qwen2 can; did you mean 'llama'?"),
         ),
         (
+            {"model_type": "llava", "attention_bias": True},  # the llama in it, as any other
+            "DIR/config.json: attention_bias: a model with these biases cannot be built",
+        ),
+        (
             {"model_type": "mistral"},
             "DIR/config.json: model_type: 'mistral' cannot be built, only llama and qwen2 can",
         ),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 from factories import BASELINE_KEYS as KEYS
 from factories import BASELINE_TEXT as TEXT
-from factories import NOON, make_artifact, make_case, make_environment, make_record, sha
+from factories import NOON, make_artifact, make_case, make_environment, make_mlc_build, make_record, sha
 
 from regress.baseline import parse_baseline
 from regress.errors import ConfigError
@@ -54,6 +55,25 @@ def test_references_are_written_and_comments_stay() -> None:
     assert reference.build == make_artifact(KEYS[0]).facts
     assert baseline.environment == RECORDS[0].environment
     assert baseline.holds_for(RECORDS[0].environment, RECORDS[0].harness, RECORDS[0].method)
+
+
+def test_a_reference_says_who_built_it_where_that_was_not_us() -> None:
+    """A file of before the other builder came to be stays as it is."""
+    mlc = TEXT.replace('name = "other"', 'name = "other"\nbuilder = "mlc"')
+    artifact = make_artifact(KEYS[1].replace("other", "other+mlc"), mlc=make_mlc_build())
+    records = [
+        msgspec.structs.replace(
+            record,
+            cases=(
+                record.cases[0],
+                msgspec.structs.replace(record.cases[1], key=KEYS[1].replace("other", "other+mlc"), artifact=artifact),
+            ),
+        )
+        for record in RECORDS
+    ]
+    baseline = parse_baseline(with_references(mlc, "b.toml", records, WHY), "b.toml")
+    assert [case.reference.builder for case in baseline.cases if case.reference] == ["tvm", "mlc"]
+    assert "builder" not in with_references(TEXT, "b.toml", RECORDS, WHY)
 
 
 def test_writing_twice_gives_the_same_file() -> None:

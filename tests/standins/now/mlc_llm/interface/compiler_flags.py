@@ -24,8 +24,25 @@ class OptimizationFlags:
         )
 
 
+PRESETS = {
+    "O0": OptimizationFlags(),
+    "O1": OptimizationFlags(cublas_gemm=True, faster_transformer=True, cutlass=True),
+    "O2": OptimizationFlags(flashinfer=True, cublas_gemm=True, cudagraph=True, cutlass=True),
+    "O3": OptimizationFlags(
+        flashinfer=True,
+        cublas_gemm=True,
+        faster_transformer=True,
+        cudagraph=True,
+        cutlass=True,
+        ipc_allreduce_strategy="AUTO",
+    ),
+}
+
+
 def from_str(text: str) -> OptimizationFlags:
-    """The flags in `name=value;...`."""
+    """The flags in `name=value;...`, or of a preset."""
+    if text in PRESETS:
+        return PRESETS[text]
     parser = argparse.ArgumentParser("optimization flags")
     for name, default in asdict(OptimizationFlags()).items():
         if isinstance(default, bool):
