@@ -44,3 +44,10 @@ def only_case(baseline: Baseline, pattern: str | None) -> Baseline:
     """
     cases = chosen_cases(baseline, [pattern] if pattern else []).cases
     return msgspec.structs.replace(baseline, cases=cases[:1])
+
+
+def require_own_builds(baseline: Baseline, command: str) -> None:
+    """Raises `UsageError` where a command that builds with flags of our own builder has a case of another one."""
+    other = next((case.key for case in baseline.cases if case.builder != "tvm"), None)
+    if other is not None:
+        raise UsageError(f"{command}: '{other}' is built by MLC-LLM, which does not take the flags that it needs")

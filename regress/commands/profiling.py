@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regress import errors, history
-from regress.commands.choosing import only_case
+from regress.commands.choosing import only_case, require_own_builds
 from regress.errors import UsageError
 from regress.profile import FLAGS, Profile, decode_profile, difference
 from regress.progress import say
@@ -32,6 +32,7 @@ def profile(args: argparse.Namespace) -> int:
 
     workspace = open_workspace(args)
     job = job_of(workspace, args, only_case(workspace.baseline(), args.case))
+    require_own_builds(job.baseline, "profile")
     _require_flags(job.flags)
     say(f"built with {_words(FLAGS)}, whatever the case says: kernels inside a CUDA graph are not seen one by one")
     found = take(job, args.toolchain or workspace.config.run.toolchains[-1])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from regress import errors, history, process
 from regress.calibration import calibration
-from regress.commands.choosing import only_case
+from regress.commands.choosing import only_case, require_own_builds
 from regress.commands.measuring import job_of
 from regress.drill import drill as put_faults_in
 from regress.progress import Reporter, say
@@ -32,6 +32,7 @@ def drill(args: argparse.Namespace) -> int:
     """
     workspace = open_workspace(args)
     job = job_of(workspace, args, _drilled(workspace.baseline(), args))
+    require_own_builds(job.baseline, "drill")
     found = put_faults_in(job, args.toolchain or workspace.config.run.toolchains[-1], args.loss)
     sys.stdout.write(faults_json(found) if args.json else faults_text(found))
     what = {fault.found for fault in found}

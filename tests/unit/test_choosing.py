@@ -6,7 +6,7 @@ import pytest
 from factories import TWO_CASES, TWO_KEYS
 
 from regress.baseline import parse_baseline
-from regress.commands.choosing import chosen_cases, only_case
+from regress.commands.choosing import chosen_cases, only_case, require_own_builds
 from regress.errors import UsageError
 
 BOTH = parse_baseline(TWO_CASES, "b.toml")
@@ -38,3 +38,11 @@ def test_a_single_case_is_the_first_that_matches() -> None:
         TWO_KEYS[0],
         TWO_KEYS[1],
     ]
+
+
+def test_a_command_of_our_own_builder_refuses_a_case_of_another_one() -> None:
+    """It would be told of a flag that it never wrote."""
+    require_own_builds(BOTH, "profile")
+    mlc = parse_baseline(TWO_CASES.replace('target = "llvm"', 'target = "llvm"\nbuilder = "mlc"', 1), "b.toml")
+    with pytest.raises(UsageError, match=r"profile: 'llama-mini\+mlc/q4f32_1/llvm/p16\+128' is built by MLC-LLM"):
+        require_own_builds(mlc, "profile")
