@@ -277,6 +277,7 @@ def _artifacts_text(record: Record, workspace: Workspace) -> str:
                 f"lib {artifact.model_lib_bytes:,} bytes, {artifact.bits_per_param:.2f} bits/param, "
                 f"{len(artifact.kernels)} kernels, built in {artifact.build_duration_s:.1f} s"
             )
+            lines += [f"  {finding.text}" for finding in (artifact.mlc.findings if artifact.mlc else ())]
     return "".join(f"{line}\n" for line in lines)
 
 

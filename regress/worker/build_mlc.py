@@ -87,7 +87,9 @@ def _found(request: dict[str, Any], output: Path) -> dict[str, Any]:
 def _wanted(request: dict[str, Any], era: Era) -> Wanted:
     flags, source = request["flags"], Path(request["model"])
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
-    context = int(flags["context_window_size"]) or int(config["max_position_embeddings"])
+    context = int(flags["context_window_size"]) or int(config.get("max_position_embeddings", 0))
+    if not context:
+        raise ValueError("config.json: max_position_embeddings: missing; set the flag context_window_size")
     return Wanted(
         model=request["name"],
         quantization=request["quantization"],

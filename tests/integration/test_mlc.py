@@ -226,6 +226,7 @@ def test_a_silent_fall_back_is_in_the_record_and_red(machine: Machine, fault: st
     judged = machine.regress("build", "--toolchain", "mlc-now", "--check", *given)
     assert judged.exit.code == 1
     assert f"regressed    build: {text}" in judged.stdout
+    assert f"\n  {text}" in machine.regress("build", "--toolchain", "mlc-now", *given).stdout
 
 
 # What fails
@@ -287,17 +288,32 @@ def test_a_stand_in_refuses_arguments_that_its_original_does_not_have(
 # Models
 
 
+def mini_config(workshop: Workshop) -> dict[str, object]:
+    config: dict[str, object] = json.loads((workshop.model("llama-mini") / "config.json").read_text())
+    return config
+
+
+def model_of(machine: Machine, workshop: Workshop, config: dict[str, object]) -> Path:
+    """A folder with llama-mini's weights and another configuration."""
+    folder = machine.folder / "other-mini"
+    folder.mkdir()
+    (folder / "model.safetensors").symlink_to(workshop.model("llama-mini") / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_a_model_that_does_not_say_how_long_its_context_is_needs_the_flag(machine: Machine, workshop: Workshop) -> None:
+    config = {key: value for key, value in mini_config(workshop).items() if key != "max_position_embeddings"}
+    machine.baseline("mlc", model=f"path:{model_of(machine, workshop, config)}")
+    expected = "config.json: max_position_embeddings: missing; set the flag context_window_size"
+    assert expected in cause(machine.build("mlc-now")[1])
+
+
 @pytest.mark.parametrize("toolchain", ["mlc-now", "mlc-legacy"])
 def test_llava_is_built_as_a_llama_and_the_record_says_so(machine: Machine, workshop: Workshop, toolchain: str) -> None:
     """The checkpoint stays as it is; our own builder refuses it in a line."""
-    source = workshop.model("llama-mini")
-    llava = machine.folder / "llava-mini"
-    llava.mkdir()
-    for file in source.iterdir():
-        (llava / file.name).symlink_to(file)
-    config = {**json.loads((source / "config.json").read_text()), "model_type": "llava", "mm_hidden_size": 1024}
-    (llava / "config.json").unlink()
-    (llava / "config.json").write_text(json.dumps(config))
+    config = {**mini_config(workshop), "model_type": "llava", "mm_hidden_size": 1024}
+    llava = model_of(machine, workshop, config)
     machine.baseline("mlc", model=f"path:{llava}")
     output, record = machine.build(toolchain)
     assert output.exit.ok, output.stderr
