@@ -23,6 +23,7 @@ from regress.artifact import Artifact, Kernel, MlcBuild
 from regress.errors import BuildError
 from regress.model.folder import read_shape
 from regress.record import Failure, digest, encode
+from regress.shape import LLAVA
 from regress.stored import DAMAGED
 
 if TYPE_CHECKING:
@@ -209,6 +210,12 @@ def _lock(folder: Path) -> AbstractContextManager[object]:
 
 def _build_into(folder: Path, order: Order, launch: Launch) -> Built | Failure:
     """Builds beside the folder and renames: what is there is whole."""
+    shape = read_shape(order.local.folder)
+    if shape.model_type == LLAVA and order.recipe.builder == "tvm":
+        raise BuildError(
+            f"{order.local.identity.source}: config.json: model_type: '{LLAVA}' is built by MLC-LLM alone",
+            hint='write builder = "mlc" in its cases',
+        )
     work = Path(tempfile.mkdtemp(prefix=f"{folder.name[:16]}-", dir=folder.parent))
     try:
         output = work / "artifact"
@@ -217,7 +224,7 @@ def _build_into(folder: Path, order: Order, launch: Launch) -> Built | Failure:
         request = {
             "model": str(order.local.folder),
             "name": order.local.identity.name,
-            "param_count": read_shape(order.local.folder).param_count,
+            "param_count": shape.param_count,
             "output": str(output),
             "quantization": order.recipe.quantization,
             "target": order.recipe.target,

@@ -322,4 +322,7 @@ def test_llava_is_built_as_a_llama_and_the_record_says_so(machine: Machine, work
     assert mlc.patched == {"config.json: model_type": "llava -> llama"}
     assert json.loads((llava / "config.json").read_text()) == config
     machine.baseline("tvm", model=f"path:{llava}")
-    assert "model_type: 'llava' is not of the Llama family" in cause(machine.build(toolchain)[1])
+    refused = machine.regress("build", "--toolchain", toolchain)
+    assert refused.exit.code == 5
+    assert "path:other-mini: config.json: model_type: 'llava' is built by MLC-LLM alone" in refused.stderr
+    assert not (machine.folder / "history").exists(), "that says nothing of the toolchain"
