@@ -77,7 +77,7 @@ class Bench:
             schema=1,
             record=record.id,
             runner=record.runner,
-            toolchain="a",
+            toolchain=record.toolchain.name,
             baseline="b",
             against="stored",
             reference_toolchain="a",
@@ -96,6 +96,12 @@ class Bench:
         """Writes one more record, and no report, to a history."""
         history.append(self._record(self._number), root)
         self._number += 1
+
+    def more_nights(self, root: Path) -> None:
+        """Writes a record and a report of every runner to a history."""
+        for _ in range(RUNNERS):
+            self._write(root, self._number)
+            self._number += 1
 
     def timed(self, machine: str, action: str, root: Path) -> tuple[float, int]:
         """Seconds that a command took on a machine, and how often it went to the remote."""

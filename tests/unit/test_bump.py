@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from regress import bundle
 from regress.bump import Bump, Release, bump, newest, with_bump
 from regress.cli import main
 from regress.config import parse_config
 from regress.errors import ToolchainError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from regress.config import BumpSpec, Config
+    from regress.config import BumpSpec, Config, ToolchainSpec
 
 TODAY = date(2026, 11, 23)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -186,6 +186,24 @@ def test_a_newer_wheel_for_the_platform_is_declared_once(folder: Path, capsys: p
     output, said = capsys.readouterr()
     assert output == ""
     assert "nothing newer" in said
+
+
+def test_wheels_are_archived_as_a_bundle_of_the_new_toolchain(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[list[str], Path]] = []
+
+    def packed(specs: list[ToolchainSpec], destination: Path, **_: object) -> list[Path]:
+        asked.append(([spec.name for spec in specs], destination))
+        return [destination / "tvm-0.28.0.tar"]
+
+    monkeypatch.setattr(bundle, "bundle", packed)
+
+    assert main(["bump", "--archive", "kept"]) == 0
+
+    assert asked == [(["tvm-0.28.0"], Path("kept"))]
+    assert (folder / "kept").is_dir()
+    assert "archived: kept/tvm-0.28.0.tar" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
