@@ -43,12 +43,13 @@ def bump_command(args: argparse.Namespace) -> int:
         _tell(newer, None, as_json=args.json)
         return errors.EXIT_NEWER
     _declare(workspace, spec, newer)
+    if args.archive:
+        _archive(args, newer.name)
+    # Last: what stands on its branch is never looked for again.
     commit = _pushed(workspace.config_path, newer, args) if args.push else None
     if args.push and commit is None:
         say(f"{newer.name}: bump/{newer.name} is there already; --again replaces it")
         return errors.EXIT_PASS
-    if args.archive:
-        _archive(args, newer.name)
     _tell(newer, commit, as_json=args.json)
     return errors.EXIT_PASS
 
