@@ -65,7 +65,7 @@ def _requirement() -> str:
     if found is None:
         raise UsageError(
             "install-workflows: this regress was installed from where others cannot",
-            hint="name what installs it: --source 'regress @ git+https://…@COMMIT'",
+            hint="name what installs it: --source 'regress @ git+https://HOST/OWNER/regress.git@COMMIT'",
         )
     return found
 
