@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import msgspec
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 Outcome = Literal["pass", "improved", "regressed", "inconclusive", "broken", "missing"]
-Reason = Literal[
-    DecisionReason,
-    # of the build, without a device
+BuildReason = Literal[
     "same_build",
     "build_changed",
     "more_bits_per_param",
@@ -32,12 +30,19 @@ Reason = Literal[
     "kv_cache_changed",
     "fell_back",
     "unfused_dequantize",
-    # of the answers
+]
+"""Of the build, without a device."""
+AnswersReason = Literal[
     "same_answers",
     "same_tokens",
     "agreeing_answers",
     "other_answers",
     "unsteady_answers",
+]
+Reason = Literal[
+    DecisionReason,
+    BuildReason,
+    AnswersReason,
     # of the measurement
     "identical_build",
     "above_roofline",
@@ -59,19 +64,9 @@ Reason = Literal[
 ]
 
 _ASPECTS: dict[str, tuple[Reason, ...]] = {
-    "build": (
-        "does_not_build",
-        "same_build",
-        "build_changed",
-        "more_bits_per_param",
-        "more_planned_memory",
-        "larger_library",
-        "kv_cache_changed",
-        "fell_back",
-        "unfused_dequantize",
-    ),
+    "build": ("does_not_build", *get_args(BuildReason)),
     "run": ("does_not_run",),
-    "answers": ("same_answers", "same_tokens", "agreeing_answers", "other_answers", "unsteady_answers"),
+    "answers": get_args(AnswersReason),
 }
 
 SEVERITY: tuple[Outcome, ...] = ("pass", "improved", "inconclusive", "missing", "broken", "regressed")
