@@ -51,6 +51,7 @@ class MlcBuild(Stored, frozen=True):
         optimisations: Its optimisation flags in force, after its own corrections; empty where it does not tell.
         patched: What was changed in a copy of the model's files, by file and key.
         findings: What was asked for and is not there.
+        native_library: Whether its native library was there; building needs none, and then the tokenizer is a guess.
     """
 
     era: Literal["legacy", "now"]
@@ -58,6 +59,7 @@ class MlcBuild(Stored, frozen=True):
     optimisations: dict[str, str]
     patched: dict[str, str]
     findings: tuple[Finding, ...]
+    native_library: bool = True
 
 
 class BuildFacts(Stored, frozen=True):

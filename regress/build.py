@@ -60,7 +60,7 @@ BUILDER_MODULES: dict[Builder, tuple[str, ...]] = {
         "vm_model",
         "weights",
     ),
-    "mlc": ("build_mlc", "mlc_command", "mlc_era", "mlc_library", "mlc_model"),
+    "mlc": ("alone/sitecustomize.py", "build_mlc", "mlc_command", "mlc_era", "mlc_library", "mlc_model"),
 }
 """The modules of each builder's worker, `build_<builder>` and what it imports."""
 

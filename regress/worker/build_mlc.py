@@ -8,6 +8,7 @@ to slower kernels without failing, so that what was built is held against what w
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,12 @@ from regress.worker import mlc_command, mlc_era, mlc_library, mlc_model
 from regress.worker.mlc_era import DUMP, LIBRARY, MODELS, Command, Era, Wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from regress.worker.protocol import Channel
 
+_ALONE = Path(__file__).with_name("alone")
+"""Stands in for MLC-LLM's native library."""
 _CHAT_CONFIG = "mlc-chat-config.json"
 
 
@@ -39,10 +44,11 @@ def main(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
     output = Path(request["output"])
     folder = output.parent
     _require_cutlass(request["quantization"])
-    era = mlc_era.probe(mlc_era.package())
+    package = mlc_era.package()
+    era, native = mlc_era.probe(package), mlc_era.has_native_library(package)
     patched = mlc_model.place(Path(request["model"]), folder / MODELS / request["name"])
     commands = mlc_era.commands(era, _wanted(request, era))
-    printed = _run_all(commands, folder, channel)
+    printed = _run_all(commands, folder, _environment(folder, native=native), channel)
     channel.progress("look at what was built")
     if era.name == "legacy":
         _collect(folder / "dist" / f"{request['name']}-{request['quantization']}", output)
@@ -64,6 +70,7 @@ def main(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
             "era": era.name,
             "commands": [" ".join(command.arguments) for command in commands],
             "optimisations": seen.in_force,
+            "native_library": native,
             "patched": patched,
             "findings": list(mlc_library.findings(request["flags"], request["quantization"], request["target"], seen)),
         },
@@ -128,17 +135,21 @@ def _has_cutlass() -> bool:
     return tvm.get_global_func("relax.ext.cutlass", allow_missing=True) is not None
 
 
-def _run_all(commands: list[Command], folder: Path, channel: Channel) -> list[str]:
-    """What the commands printed.
-
-    Each toolchain has a home of its own there: MLC-LLM's cache of compiled models leaves its own version out.
-    """
+def _environment(folder: Path, *, native: bool) -> dict[str, str]:
+    """The commands' variables; a home of their own, because MLC-LLM's cache of models leaves its own version out."""
     home = {"MLC_LLM_HOME": str(folder / "mlc-home"), "MLC_JIT_POLICY": "OFF"}
-    (folder / "mlc-home").mkdir()
+    if native:
+        return home
+    return {**home, "PYTHONPATH": os.pathsep.join(filter(None, (str(_ALONE), os.environ.get("PYTHONPATH"))))}
+
+
+def _run_all(commands: list[Command], folder: Path, env: Mapping[str, str], channel: Channel) -> list[str]:
+    """What the commands printed."""
+    Path(env["MLC_LLM_HOME"]).mkdir()
     printed: list[str] = []
     for index, command in enumerate(commands):
         channel.progress(command.name, index, len(commands))
-        printed += mlc_command.run(command, folder, home)
+        printed += mlc_command.run(command, folder, env)
     return printed
 
 

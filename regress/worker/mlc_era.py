@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import runpy
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -20,6 +21,8 @@ MODELS = "dist/models"
 ARTIFACT = "artifact"
 LIBRARY = "lib.so"
 DUMP = "debug"
+_NATIVE = ("mlc_llm_module", "mlc_llm")
+"""MLC-LLM's native library: beside TVM's compiler, and beside its runtime alone."""
 OPTIMISATIONS = (
     "flashinfer",
     "cublas_gemm",
@@ -94,6 +97,16 @@ def package() -> Path:
     if not folders:
         raise RuntimeError("this toolchain has no MLC-LLM: its Python finds no package mlc_llm")
     return Path(folders[0])
+
+
+def has_native_library(folder: Path) -> bool:
+    """Whether MLC-LLM's native library is somewhere that the `mlc_llm` in a folder looks for it.
+
+    Only where it is known that it is not there is it said so. `libinfo.py` knows the places, and needs no other module.
+    """
+    source = folder / "libinfo.py"
+    find = runpy.run_path(str(source)).get("find_lib_path") if source.is_file() else None
+    return find is None or any(find(name, optional=True) for name in _NATIVE)
 
 
 def probe(folder: Path) -> Era:

@@ -83,13 +83,18 @@ class Machine:
     """A working folder with both toolchains, and the command line in it."""
 
     def __init__(self, folder: Path, home: Path) -> None:
-        self.folder = folder
+        self.folder, self.home = folder, home
         self.env = {**os.environ, "REGRESS_HOME": str(home), "COLUMNS": "200"}
         (folder / "regress.toml").write_text(CONFIG.format(standins=STANDINS), encoding="utf-8")
 
     def regress(self, *arguments: str | Path) -> process.Output:
         """What `regress ARGUMENTS` did."""
         return process.run([sys.executable, "-m", "regress", *arguments], cwd=self.folder, env=self.env, timeout_s=600)
+
+    def tokenizer_of(self, artifact: Artifact) -> object:
+        """What the configuration of an artifact in the cache says of its tokenizer."""
+        chat = json.loads((self.home / "artifacts" / artifact.digest / "mlc-chat-config.json").read_text())
+        return chat["tokenizer_info"]["token_postproc_method"]
 
     def baseline(
         self,
@@ -199,6 +204,27 @@ def test_a_legacy_build_is_known_as_far_as_it_tells(machine: Machine) -> None:
     )
     assert artifact.bits_per_param == pytest.approx(BITS, rel=1e-9)
     assert artifact.kernels == ()
+
+
+def test_a_checkout_that_nobody_compiled_is_built_and_measured(machine: Machine) -> None:
+    """Without its native library MLC-LLM's package cannot be imported, nor in the processes that its commands start."""
+    machine.baseline("mlc", fault="no-library")
+    output = machine.regress("bench", "--toolchain", "mlc-now", "--json")
+    assert output.exit.code == 0, output.stderr
+    artifact = built(decode_record(output.printed, "printed").cases[0])
+    assert artifact.mlc is not None
+    assert not artifact.mlc.native_library
+    assert machine.tokenizer_of(artifact) == "byte_fallback"
+
+
+def test_a_native_library_is_used_where_there_is_one(machine: Machine) -> None:
+    machine.baseline("mlc")
+    output, record = machine.build("mlc-now")
+    assert output.exit.ok, output.stderr
+    artifact = built(record.cases[0])
+    assert artifact.mlc is not None
+    assert artifact.mlc.native_library
+    assert machine.tokenizer_of(artifact) == "byte_level"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from regress.recipe import MLC_FLAGS
-from regress.worker.mlc_era import OPTIMISATIONS, Era, Wanted, commands, probe
+from regress.worker.mlc_era import OPTIMISATIONS, Era, Wanted, commands, has_native_library, probe
 
 STANDINS = Path(__file__).parents[1] / "standins"
 NOW, LEGACY = Era("now", OPTIMISATIONS), Era("legacy")
@@ -42,6 +42,33 @@ def test_the_era_is_what_the_package_can_do() -> None:
 def test_one_command_per_step_makes_the_era_even_where_the_old_one_is_still_there(tmp_path: Path) -> None:
     found = probe(package(tmp_path, "build.py", "cli/compile.py", "interface/compiler_flags.py"))
     assert found == Era("now", ("flashinfer",))
+
+
+LIBINFO = """
+def find_lib_path(name, optional=False):
+    assert optional
+    return [path for path in {found} if path == f"lib{{name}}.so"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("found", "there"),
+    [
+        ([], False),
+        (["libmlc_llm_module.so"], True),
+        (["libmlc_llm.so"], True),
+        (["libtvm.so"], False),
+    ],
+)
+def test_the_native_library_is_where_the_package_itself_looks(tmp_path: Path, found: list[str], there: bool) -> None:  # noqa: FBT001
+    (tmp_path / "libinfo.py").write_text(LIBINFO.format(found=found))
+    assert has_native_library(tmp_path) == there
+
+
+def test_a_package_that_does_not_tell_is_taken_to_have_its_library(tmp_path: Path) -> None:
+    assert has_native_library(tmp_path)
+    (tmp_path / "libinfo.py").write_text("__version__ = '0.1.dev0'\n")
+    assert has_native_library(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -4,3 +4,5 @@ MLC-LLM's wheels are on no package index, so that tests cannot install it. This 
 `mlc_llm convert_weight`, `gen_config` and `compile` take, refuses all others as they do, and writes files of the same
 names and forms. What is inside is this project's own small model: see `small_build.py`.
 """
+
+from mlc_llm import base as base  # as MLC-LLM does, before anything else

@@ -5,8 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from typing import TYPE_CHECKING
 
+from mlc_llm import libinfo
 from mlc_llm.cli import shared
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CONV_TEMPLATES = ["LM", "chatml", "llama-2", "llama-3", "llama_default", "llava", "qwen2", "tinyllama_v1_0"]
 SIZES = [
@@ -47,5 +52,16 @@ def main(argv: list[str]) -> None:
         **limits,
         "conv_template": {"name": parsed.conv_template},
         "tokenizer_files": copied,
+        "tokenizer_info": _tokenizer_info(parsed.config.parent),
     }
     (parsed.output / "mlc-chat-config.json").write_text(json.dumps(chat, indent=2))
+
+
+def _tokenizer_info(model: Path) -> dict[str, object]:
+    """What kind of tokenizer a model has: only the native library can tell."""
+    if libinfo.find_lib_path("mlc_llm_module", optional=True):
+        return {"token_postproc_method": "byte_level"}
+    import tvm_ffi  # noqa: PLC0415  # asked for what is not there, as the package without its library asks
+
+    found: dict[str, object] = json.loads(tvm_ffi.get_global_func("mlc.tokenizers.DetectTokenizerInfo")(str(model)))
+    return found
