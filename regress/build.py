@@ -148,7 +148,8 @@ def build(order: Order, home: Path, launch: Launch, *, anew: bool = False) -> Bu
     """
     if order.toolchain.failure is not None:
         return order.toolchain.failure
-    _require_linker(launch.env)
+    if launch.container is None:
+        _require_linker(launch.env)
     folder = home / "artifacts" / order.address
     try:
         if not anew and (found := _found(folder)) is not None:

@@ -32,25 +32,34 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A table of a TOML file of ours: immutable, with no key that is not named."""
 
 
+ImageName = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._/:@+-]*\Z", max_length=512)]
+"""Such as `dustynv/mlc:0.20.0-r36.4.0`; nothing that a command line would take for an option."""
+
+
 class ToolchainSpec(Table, frozen=True):
     """`[toolchains.NAME]`: how to come by one toolchain.
 
     Attributes:
         name: Its key in the file.
         kind: `venv` installs `packages`; `current` is the Python that runs `regress`, or `python`; `source` is
-            `packages` installed, with the checkout `path` in front of them.
+            `packages` installed, with the checkout `path` in front of them; `container` is the Python of an image.
         packages: Requirements as pip writes them.
         as_of: Resolve everything as the index stood at the end of that day, in UTC.
-        python: Interpreter or version for the environment; the one that runs `regress` where absent.
+        python: Interpreter or version for the environment; the one that runs `regress` where absent, and `python3` of
+            the image for a `container`.
         path: The Python folder of a checkout, for `source`; relative to its root where `repository` is given.
         repository: Address of a git repository, for a `source` that is checked out when it is installed.
         commit: The commit to check out, in full.
         index_url: Package index to resolve from; the one uv is set to use where absent.
         find_links: Pages or folders of wheels to take in besides the index.
+        image: The image of a `container`, by name, tag or digest.
+        autotag: The package that jetson-containers' `autotag` shall choose the image for, in place of `image`.
+        runtime: The program that runs containers: docker, or what takes its arguments.
+        options: Further arguments of its `run`.
     """
 
     name: str
-    kind: Literal["venv", "current", "source"] = "venv"
+    kind: Literal["venv", "current", "source", "container"] = "venv"
     packages: tuple[str, ...] = ()
     as_of: date | None = None
     python: str | None = None
@@ -59,6 +68,14 @@ class ToolchainSpec(Table, frozen=True):
     commit: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?\Z")] | None = None
     index_url: str | None = None
     find_links: tuple[str, ...] = ()
+    image: ImageName | None = None
+    autotag: ImageName | None = None
+    runtime: Annotated[str, msgspec.Meta(min_length=1)] = "docker"
+    options: tuple[str, ...] = ()
+
+
+CONTAINER_KEYS = ("image", "autotag", "runtime", "options")
+"""What only the kind `container` has."""
 
 
 class RunSpec(Table, frozen=True):
@@ -232,7 +249,9 @@ def _toolchain(table: object, name: str, where: str) -> ToolchainSpec:
     if not re.fullmatch(TOOLCHAIN_NAME, name):
         raise ConfigError(f"{where}: a toolchain's name holds letters, digits and . _ + - only")
     spec = convert({"name": name, **table}, ToolchainSpec, where, within=True)
-    if any("\0" in text for text in (spec.python or "", spec.path or "", *spec.packages, *spec.find_links)):
+    if any(
+        "\0" in text for text in (spec.python or "", spec.path or "", *spec.packages, *spec.find_links, *spec.options)
+    ):
         raise ConfigError(f"{where}: a value holds a null character")
     if spec.as_of and spec.as_of.year > _LAST_YEAR:
         raise ConfigError(f"{where}.as_of: {spec.as_of} is too far away")
@@ -242,9 +261,23 @@ def _toolchain(table: object, name: str, where: str) -> ToolchainSpec:
         raise ConfigError(f"{where}.path: required for kind 'source', and for no other")
     if (spec.repository is None) != (spec.commit is None):
         raise ConfigError(f"{where}.repository: goes together with `commit`")
+    _require_keys_of_container(spec, table, where)
     if spec.repository and (spec.kind != "source" or not _is_below(spec.path or "")):
         raise ConfigError(f"{where}.repository: for kind 'source', with a `path` below its root")
     return spec
+
+
+def _require_keys_of_container(spec: ToolchainSpec, table: dict[str, Any], where: str) -> None:
+    """Raises `ConfigError` where a key is of another kind than the toolchain."""
+    contained = spec.kind == "container"
+    if contained and (spec.image is None) == (spec.autotag is None):
+        raise ConfigError(f"{where}: needs either `image` or `autotag`")
+    ours = {*CONTAINER_KEYS, "kind", "python"}
+    for key in table:
+        if contained and key not in ours:
+            raise ConfigError(f"{where}.{key}: not for kind 'container', whose image holds everything")
+        if not contained and key in CONTAINER_KEYS:
+            raise ConfigError(f"{where}.{key}: for kind 'container' alone")
 
 
 def _is_below(path: str) -> bool:

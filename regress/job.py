@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from regress import device, supervisor
 from regress.bench import Task
+from regress.container import Mount, portable
 from regress.errors import ConfigError
 from regress.recipe import Recipe, check_arch, check_context, check_recipe, complete_flags
 from regress.record import Method, digest
@@ -76,8 +77,10 @@ class Job:
 
     def launch_of(self, installed: InstalledToolchain, timeout_s: float, step: Step) -> Launch:
         """How a toolchain's workers are started during a step."""
-        env = supervisor.worker_environment(os.environ, {**installed.env, **self.baseline.measure.environment})
-        return Launch(python=installed.python, env=env, timeout_s=timeout_s, on_progress=step.update)
+        given = portable(os.environ) if installed.container else os.environ
+        env = supervisor.worker_environment(given, {**installed.env, **self.baseline.measure.environment})
+        inside = installed.container and installed.container.with_mounts([Mount(folder=self.home, writable=True)])
+        return Launch(python=installed.python, env=env, timeout_s=timeout_s, on_progress=step.update, container=inside)
 
     def machine(self, python: str) -> Environment:
         """This machine, with the settings that the baseline gives its workers.

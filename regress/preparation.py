@@ -65,7 +65,7 @@ class Preparation:
         with job.reporter.step(f"build {recipe_key} with {installed.identity.name}") as step:
             machine = job.machine(installed.identity.python)
             order = Order(recipe=recipe, local=local, toolchain=installed, machine=machine)
-            launch = job.launch_of(installed, job.baseline.measure.build_timeout_s, step)
+            launch = job.launch_of(installed, job.baseline.measure.build_timeout_s, step).reading(local.folder)
             # Two sides of one build share a folder: what one was built for must not change under the other.
             anew = job.rebuild and (installed.identity.fingerprint, recipe) not in self._built
             result = build(order, job.home, launch, anew=anew)

@@ -24,7 +24,7 @@ SCHEMA = 2
 
 S = TypeVar("S", bound=Stored)
 
-ToolchainKind = Literal["venv", "current", "source"]
+ToolchainKind = Literal["venv", "current", "source", "container"]
 Stage = Literal["toolchain", "build", "bench"]
 
 
@@ -52,6 +52,7 @@ class Toolchain(Stored, frozen=True):
         python: Version of its interpreter, such as `3.11.7`.
         platform: Its platform, such as `linux-x86_64`.
         packages: Every package in it, sorted by name.
+        image: The image of a `container`, by name and digest.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Toolchain(Stored, frozen=True):
     python: str
     platform: str
     packages: tuple[Package, ...]
+    image: str | None = None
 
 
 class Environment(Stored, frozen=True):

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import re
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from regress import process
+from regress import container, process
+from regress.container import Mount, readable
 from regress.record import Failure, Stage, digest
 from regress.redact import publishable, without_secrets
 from regress.stored import DAMAGED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from regress.container import Container
     from regress.process import Exit, Watch
 
 PROTOCOL = 1
@@ -84,6 +86,7 @@ class Launch:
         timeout_s: Seconds after which one is killed.
         on_progress: Called with each progress event.
         watch: Entered with a worker's process id while it runs.
+        container: Where the interpreter is; on the host where `None`.
     """
 
     python: Path
@@ -91,6 +94,11 @@ class Launch:
     timeout_s: float
     on_progress: Callable[[Progress], None]
     watch: Watch = nullcontext
+    container: Container | None = None
+
+    def reading(self, folder: Path) -> Launch:
+        """The same, for a worker that reads a folder outside of the cache."""
+        return replace(self, container=self.container and self.container.with_mounts(readable(folder)))
 
 
 def settings(env: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
@@ -115,11 +123,8 @@ def run_worker(
     request_file, log = folder / f"{worker}.request.json", folder / f"{worker}.log"
     request_file.write_bytes(msgspec.json.encode(request))
     listener = _Listener(launch.on_progress)
-    argv: list[str | Path] = [launch.python, WORKERS, worker, request_file]
     try:
-        end = process.stream(
-            argv, on_line=listener.hear, log=log, env=launch.env, timeout_s=launch.timeout_s, watch=launch.watch
-        )
+        end = _stream(launch, [launch.python, WORKERS, worker, request_file], listener, log)
     except _Nonsense as nonsense:
         excerpt = _excerpt(log.read_text(errors="replace"))
         cause = publishable(f"the worker printed {nonsense}")
@@ -129,6 +134,18 @@ def run_worker(
     if end.ok and listener.result is not None:
         return listener.result
     return failure(stage, end, log.read_text(errors="replace"), launch.timeout_s)
+
+
+def _stream(launch: Launch, command: Sequence[str | Path], listener: _Listener, log: Path) -> Exit:
+    """How a worker ended, after each of its lines was heard; it sees its own folder besides what its launch says."""
+    inside = launch.container and launch.container.with_mounts(
+        [Mount(folder=WORKERS), Mount(folder=log.parent, writable=True)]
+    )
+    with container.start(inside, command, launch.env, launch.watch) as begun:
+        end = process.stream(
+            begun.argv, on_line=listener.hear, log=log, env=begun.env, timeout_s=launch.timeout_s, watch=begun.watch
+        )
+    return inside.ended(end) if inside else end
 
 
 def failure(stage: Stage, end: Exit, log: str, timeout_s: float) -> Failure:

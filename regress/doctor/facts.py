@@ -138,7 +138,7 @@ class ToolchainState:
     """
 
     name: str
-    state: Literal["installed", "broken", "absent", "here"]
+    state: Literal["installed", "broken", "absent", "here", "image"]
     cause: str | None = None
     nvrtc: bool = False
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
+from regress import container as containers
 from regress import record
 from regress.errors import ToolchainError
 from regress.toolchain import check as smoke
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from regress.config import Config, ToolchainSpec
+    from regress.container import Container
 
 ISOLATED = {"PYTHONPATH": "", "PYTHONNOUSERSITE": "1", "TVM_LIBRARY_PATH": ""}
 """Keeps the user's own packages and libraries out of an environment; Python and TVM take empty as unset."""
@@ -45,9 +47,10 @@ class InstalledToolchain:
         identity: What it is, for records.
         python: Its interpreter.
         env: Variables to set, on top of the user's own, whenever its interpreter runs.
-        folder: Its folder in the cache; `None` for the kind `current`.
+        folder: Its folder in the cache; `None` for the kinds `current` and `container`.
         failure: Why its check failed; `None` where TVM imports and builds.
         cached: Whether nothing had to be installed.
+        container: Where its interpreter is; on the host where `None`.
     """
 
     identity: record.Toolchain
@@ -56,6 +59,7 @@ class InstalledToolchain:
     folder: Path | None
     failure: record.Failure | None
     cached: bool
+    container: Container | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +68,13 @@ class Listed:
 
     Attributes:
         spec: As declared.
-        state: `installed`, `broken` (installed, but its check fails), `absent`, or `here` (kind `current`).
+        state: `installed`, `broken` (installed, but its check fails), `absent`, `here` (kind `current`), or `image`
+            (kind `container`: whether it is here, only its runtime knows).
         toolchain: What is installed; `None` where it is absent or not looked into.
     """
 
     spec: ToolchainSpec
-    state: Literal["installed", "broken", "absent", "here"]
+    state: Literal["installed", "broken", "absent", "here", "image"]
     toolchain: InstalledToolchain | None
 
 
@@ -95,6 +100,8 @@ def install(spec: ToolchainSpec, home: Path, *, log: Log = _silent, check: Path 
     """
     if spec.kind == "current":
         return _current(spec, home, log=log, check=check)
+    if spec.kind == "container":
+        return _contained(spec, log=log, check=check)
     if spec.repository:
         log(f"{spec.name}: checking out {spec.commit}")
         spec = replace(spec, path=str(checkout.fetch(spec, home)))
@@ -196,14 +203,38 @@ def _current(spec: ToolchainSpec, home: Path, *, log: Log, check: Path) -> Insta
     python = _interpreter(spec, home)
     log(f"{spec.name}: importing TVM and building one function")
     outcome = smoke.run(spec.name, python, env={}, script=check)
+    identity = _found_identity(spec, outcome)
+    return InstalledToolchain(
+        identity=identity, python=python, env={}, folder=None, failure=outcome.failure, cached=True
+    )
+
+
+def _contained(spec: ToolchainSpec, *, log: Log, check: Path) -> InstalledToolchain:
+    """The toolchain in an image, by the image that its name stands for now."""
+    within, image = containers.locate(spec, log=log)
+    python = Path(spec.python or "python3")
+    log(f"{spec.name}: importing TVM and building one function in {image}")
+    env = {"PYTHONNOUSERSITE": "1"}
+    outcome = smoke.run(spec.name, python, env=env, script=check, within=within)
+    identity = replace(_found_identity(spec, outcome, image=within.image), image=image)
+    return InstalledToolchain(
+        identity=identity,
+        python=python,
+        env=env,
+        folder=None,
+        failure=outcome.failure,
+        cached=True,
+        container=within,
+    )
+
+
+def _found_identity(spec: ToolchainSpec, outcome: smoke.Outcome, **content: str) -> record.Toolchain:
+    """What an environment is that we did not install, by what was found in it, and by further digests."""
     # `regress` itself may be installed there, but it is not what is measured.
     found = {name: package for name, package in outcome.hello.packages.items() if name != "regress"}
     packages = tuple(record.Package(name=name, version=package.version) for name, package in found.items())
     files = {name: package.sha256 for name, package in found.items() if package.sha256}
-    identity = _identity(spec, outcome.hello, packages, content={**files, **outcome.libraries})
-    return InstalledToolchain(
-        identity=identity, python=python, env={}, folder=None, failure=outcome.failure, cached=True
-    )
+    return _identity(spec, outcome.hello, packages, content={**files, **outcome.libraries, **content})
 
 
 def _interpreter(spec: ToolchainSpec, home: Path) -> Path:
@@ -248,11 +279,13 @@ def tree_digest(folder: Path) -> str:
 def installed(spec: ToolchainSpec, home: Path, *, check: Path = smoke.SCRIPT) -> InstalledToolchain | None:
     """The toolchain as it lies in the cache; `None` where it is not installed.
 
-    A checkout (`source`) is described as it was at its last check. The interpreter of the kind `current` is
-    always there, and is checked.
+    A checkout (`source`) is described as it was at its last check. What is not in the cache, the kinds `current` and
+    `container`, is checked; an image that is not here is pulled.
     """
     if spec.kind == "current":
         return _current(spec, home, log=_silent, check=check)
+    if spec.kind == "container":
+        return _contained(spec, log=_silent, check=check)
     if spec.repository:
         spec = replace(spec, path=str(checkout.folder(spec, home)))
     place = place_of(spec, home)
@@ -268,6 +301,8 @@ def listing(config: Config, home: Path) -> list[Listed]:
 def _listed(spec: ToolchainSpec, home: Path) -> Listed:
     if spec.kind == "current":
         return Listed(spec=spec, state="here", toolchain=None)
+    if spec.kind == "container":
+        return Listed(spec=spec, state="image", toolchain=None)
     toolchain = installed(spec, home)
     if toolchain is None:
         return Listed(spec=spec, state="absent", toolchain=None)

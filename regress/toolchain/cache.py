@@ -25,6 +25,7 @@ import msgspec
 
 from regress import record
 from regress import stored as storage
+from regress.config import CONTAINER_KEYS
 from regress.errors import ToolchainError
 
 if TYPE_CHECKING:
@@ -157,6 +158,8 @@ def key(spec: ToolchainSpec, *, python: str | None = None, platform: str | None 
         platform: Such as `linux-x86_64`; this one where `None`: a cache may be shared by several machines.
     """
     declared = msgspec.to_builtins(spec) | {"name": "", "python": spec.python or python or this_python()}
+    for container_key in CONTAINER_KEYS:  # an image does not lie in the cache
+        del declared[container_key]
     return record.digest([SCHEMA, declared, platform or this_platform()])[:16]
 
 

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from regress import process, record, supervisor
+from regress import container, process, record, supervisor
+from regress.container import Mount
 from regress.errors import ToolchainError
 from regress.redact import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from regress.container import Container
 
 SCRIPT = Path(__file__).resolve().parents[1] / "worker" / "smoke.py"
 """The check that every toolchain must pass."""
@@ -64,7 +67,9 @@ class Outcome:
     failure: record.Failure | None
 
 
-def run(name: str, python: Path, *, env: Mapping[str, str], script: Path = SCRIPT) -> Outcome:
+def run(
+    name: str, python: Path, *, env: Mapping[str, str], script: Path = SCRIPT, within: Container | None = None
+) -> Outcome:
     """What the check says about a toolchain.
 
     Args:
@@ -72,23 +77,26 @@ def run(name: str, python: Path, *, env: Mapping[str, str], script: Path = SCRIP
         python: Its interpreter.
         env: Variables it needs, on top of the user's own, which it gets as far as they are no secrets.
         script: The check.
+        within: The container that its interpreter is in; the host where `None`.
 
     Raises:
         ToolchainError: Its Python does not even start.
     """
+    given = without_secrets({**os.environ, **env}) if within is None else env
+    contained = within and within.with_mounts([Mount(folder=script.parent)])
     try:
-        output = process.run([python, script], env=without_secrets({**os.environ, **env}), timeout_s=TIME_LIMIT_S)
+        with container.start(contained, [python, script], given) as begun:
+            output = process.run(begun.argv, env=begun.env, timeout_s=TIME_LIMIT_S)
     except OSError as error:
         raise ToolchainError(f"toolchain '{name}': cannot start {python}: {error.strerror}") from error
+    end = within.ended(output.exit) if within else output.exit
     hello, result = events(output.stdout)
     if hello is None:
-        cause = supervisor.telling_line(output.stderr) or output.exit.describe(TIME_LIMIT_S)
+        cause = supervisor.telling_line(output.stderr) or end.describe(TIME_LIMIT_S)
         raise ToolchainError(f"toolchain '{name}': {python} cannot be used", cause=cause)
-    if output.exit.ok and result:
+    if end.ok and result:
         return Outcome(hello=hello, libraries=result.libraries, failure=None)
-    return Outcome(
-        hello=hello, libraries={}, failure=supervisor.failure("toolchain", output.exit, output.stderr, TIME_LIMIT_S)
-    )
+    return Outcome(hello=hello, libraries={}, failure=supervisor.failure("toolchain", end, output.stderr, TIME_LIMIT_S))
 
 
 def events(stdout: str) -> tuple[Hello | None, Result | None]:

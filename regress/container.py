@@ -1,0 +1,296 @@
+"""Containers: how a toolchain that lives in an image is started, with docker's command line or podman's.
+
+A worker in a container sees what a worker on the host sees, at the same paths: the folder of the workers, its own
+request and log, the cache folder, and the model. Nothing else of the host is there, and no network.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import time
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from regress import device, process
+from regress.device.jetson import Board
+from regress.device.nvml import Absent
+from regress.errors import ToolchainError
+from regress.redact import publishable, without_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from regress.config import ToolchainSpec
+    from regress.process import Exit, Watch
+
+PULL_LIMIT_S = 3600.0
+"""An image is ten gigabytes; an hour is a dead network, not a slow one."""
+ASK_LIMIT_S = 60.0
+_START_LIMIT_S = 30.0
+_START_PERIOD_S = 0.05
+_SIGNALLED = 128
+"""What docker adds to a signal's number to make an exit status of it."""
+_HOSTS_OWN = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "CXX", "LD_LIBRARY_PATH", "CUDA_PATH")
+"""Variables that say where things lie on the host; the image has its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """A folder of the host that a container sees under its own path; writable or not."""
+
+    folder: Path
+    writable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """How commands are run in an image.
+
+    Attributes:
+        runtime: The program: docker, or what takes its arguments.
+        image: The image's id, which no later pull moves: what is measured is what was checked.
+        options: Arguments of `run` besides those below.
+        mounts: Folders of the host for every command.
+    """
+
+    runtime: str
+    image: str
+    options: tuple[str, ...]
+    mounts: tuple[Mount, ...] = ()
+
+    def with_mounts(self, mounts: Sequence[Mount]) -> Container:
+        """The same with further folders."""
+        return replace(self, mounts=(*self.mounts, *mounts))
+
+    def argv(self, name: str, command: Sequence[str | Path], env: Mapping[str, str]) -> list[str]:
+        """The command line that runs a command.
+
+        Args:
+            name: Of the container, to end it by.
+            command: Program in the image, and its arguments.
+            env: Variables besides those of the image.
+        """
+        inside = {"HOME": "/tmp", **dict(sorted(env.items()))}  # noqa: S108  # the image's own, which goes with it
+        return [
+            *(self.runtime, "run", "--rm", "--name", name, "--network", "none", "--entrypoint", ""),
+            *self.options,
+            *(argument for mount in _outermost(self.mounts) for argument in ("--volume", _volume(mount))),
+            *(argument for key, value in inside.items() for argument in ("--env", f"{key}={value}")),
+            *(self.image, *map(str, command)),
+        ]
+
+    def ended(self, end: Exit) -> Exit:
+        """How a command in it ended, by how the client did: a signal comes as an exit status."""
+        number = (end.code or 0) - _SIGNALLED
+        if number not in set(signal.Signals):
+            return end
+        return replace(end, code=None, signal=signal.Signals(number).name)
+
+    @contextmanager
+    def running(self) -> Iterator[str]:
+        """A name for a container, which is gone when the block is left: killing the client alone does not end it."""
+        name = f"regress-{secrets.token_hex(8)}"
+        try:
+            yield name
+        finally:
+            _ask(self.runtime, "rm", "--force", name)
+
+    def watched(self, name: str, watch: Watch) -> Watch:
+        """A watch that is entered with the process that runs in the container, as the host numbers it."""
+        return lambda client: watch(self._process(name) or client)
+
+    def _process(self, name: str) -> int | None:
+        """The host's number of a container's process; `None` where it ended before it could be asked for."""
+        until = time.monotonic() + _START_LIMIT_S
+        while time.monotonic() < until:
+            output = _ask(self.runtime, "inspect", "--format", "{{.State.Status}} {{.State.Pid}}", name)
+            status, _, number = output.stdout.strip().partition(" ")
+            if number.isdecimal() and int(number) > 0:
+                return int(number)
+            if status in ("exited", "dead", "stopped"):
+                return None
+            time.sleep(_START_PERIOD_S)
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """How a command is started: program and arguments, its whole environment, and its watch."""
+
+    argv: Sequence[str | Path]
+    env: Mapping[str, str]
+    watch: Watch
+
+
+@contextmanager
+def start(
+    container: Container | None, command: Sequence[str | Path], env: Mapping[str, str], watch: Watch = nullcontext
+) -> Iterator[Start]:
+    """How a command is started on the host, or in a container, which ends with the block.
+
+    Args:
+        container: Where; on the host where `None`.
+        command: Program and arguments.
+        env: Its whole environment.
+        watch: What is entered with its process id while it runs.
+    """
+    if container is None:
+        yield Start(argv=command, env=env, watch=watch)
+        return
+    with container.running() as name:
+        argv, client = container.argv(name, command, env), without_secrets(os.environ)
+        yield Start(argv=argv, env=client, watch=container.watched(name, watch))
+
+
+def portable(env: Mapping[str, str]) -> dict[str, str]:
+    """The variables that mean the same in an image: not those that say where things lie on the host."""
+    return {name: value for name, value in env.items() if name not in _HOSTS_OWN}
+
+
+def readable(folder: Path) -> list[Mount]:
+    """The mounts that make a folder's files readable, those that it links to included."""
+    real = {file.resolve().parent for file in folder.iterdir()} if folder.is_dir() else set()
+    return [Mount(folder=path) for path in sorted({folder.absolute(), *real})]
+
+
+def locate(spec: ToolchainSpec, *, log: Callable[[str], None]) -> tuple[Container, str]:
+    """How a toolchain's image is run, and the digest that names it anywhere; it is pulled where it is not here.
+
+    Args:
+        spec: Of the kind `container`.
+        log: Called with each line of progress.
+
+    Raises:
+        ToolchainError: There is no runtime, it does not answer, or there is no such image.
+    """
+    name = f"toolchain '{spec.name}'"
+    runtime = shutil.which(spec.runtime)
+    if runtime is None:
+        raise ToolchainError(
+            f"{name}: no program '{spec.runtime}' to run containers with",
+            hint="install docker, or name another with `runtime` in regress.toml, such as podman",
+        )
+    image = spec.image or _chosen(spec.autotag or "", name, log)
+    found = _inspected(runtime, image)
+    if found is None:
+        log(f"{spec.name}: pulling {image}")
+        pulled = _ask(runtime, "pull", "--quiet", image, limit_s=PULL_LIMIT_S)
+        found = _inspected(runtime, image)
+        if found is None:
+            raise ToolchainError(f"{name}: no image {image}", cause=_said(pulled.stderr) or pulled.exit.describe())
+    options = (*_user(runtime), *_gpu(runtime), *spec.options)
+    return Container(runtime=runtime, image=found.id, options=options), found.name(image)
+
+
+class _Image(msgspec.Struct, frozen=True, rename="pascal"):
+    """What `image inspect` says: the id, and the names with digests under which registries have it."""
+
+    id: str
+    repo_digests: tuple[str, ...] | None = ()
+
+    def name(self, asked: str) -> str:
+        """The name with its digest; the id, with the name asked for, where no registry has it."""
+        return self.repo_digests[0] if self.repo_digests else f"{asked}@{self.id}"
+
+
+def _inspected(runtime: str, image: str) -> _Image | None:
+    """The image as it lies here; `None` where it does not.
+
+    Raises:
+        ToolchainError: The runtime does not answer.
+    """
+    output = _ask(runtime, "image", "inspect", image)
+    if output.exit.ok:
+        return msgspec.json.decode(output.printed, type=list[_Image])[0]
+    if re.search(r"no such image|not known|unable to find|image not found", output.stderr, re.IGNORECASE):
+        return None
+    cause = _said(output.stderr) or output.exit.describe(ASK_LIMIT_S)
+    raise ToolchainError(f"{runtime} does not answer", cause=cause, hint="start its service, and see `docs/orin.md`")
+
+
+def _chosen(package: str, name: str, log: Callable[[str], None]) -> str:
+    """The image that jetson-containers' `autotag` chooses for a package on this machine.
+
+    Raises:
+        ToolchainError: There is no such program, or it finds none.
+    """
+    log(f"{name}: autotag {package}")
+    program = shutil.which("autotag")
+    if program is None:
+        raise ToolchainError(
+            f"{name}: no program 'autotag'",
+            hint="install jetson-containers and put it on the PATH, or name an `image`",
+        )
+    output = process.run([program, package, "--quiet", "--disable", "build"], timeout_s=ASK_LIMIT_S * 5)
+    lines = output.stdout.split()
+    if not (output.exit.ok and lines):
+        raise ToolchainError(f"{name}: autotag finds no image for '{package}'", cause=_said(output.stderr))
+    return lines[-1]
+
+
+def _user(runtime: str) -> tuple[str, ...]:
+    """Makes what a container writes ours: where its root is not already us, it runs as this user.
+
+    With this user's groups: on a Jetson the GPU is open to the group `video`.
+    """
+    if _is_podman(runtime) or os.getuid() == 0:
+        return ()
+    if "rootless" in _ask(runtime, "info", "--format", "{{.SecurityOptions}}").stdout:
+        return ()
+    groups = (argument for group in sorted(os.getgroups()) for argument in ("--group-add", str(group)))
+    return ("--user", f"{os.getuid()}:{os.getgid()}", *groups)
+
+
+def _gpu(runtime: str) -> tuple[str, ...]:
+    """What gives a container this machine's GPU: a Jetson's by NVIDIA's runtime, another's by a switch of docker's."""
+    here = device.gpu_here()
+    if isinstance(here, Absent):
+        return ()
+    if _is_podman(runtime):
+        return ("--device", "nvidia.com/gpu=all")
+    return ("--runtime", "nvidia") if isinstance(here, Board) else ("--gpus", "all")
+
+
+def _is_podman(runtime: str) -> bool:
+    return "podman" in Path(runtime).name
+
+
+def _outermost(mounts: Sequence[Mount]) -> list[Mount]:
+    """Each folder once, writable where one of its mounts is; one that lies in another of as many rights is left out."""
+    rights: dict[Path, bool] = {}
+    for mount in mounts:
+        rights[mount.folder] = rights.get(mount.folder, False) or mount.writable
+    return [
+        Mount(folder=folder, writable=writable)
+        for folder, writable in sorted(rights.items())
+        if not any(parent in rights and rights[parent] >= writable for parent in folder.parents)
+    ]
+
+
+def _volume(mount: Mount) -> str:
+    """A mount as docker's `--volume` takes it.
+
+    Raises:
+        ToolchainError: Its path cannot be said so.
+    """
+    if ":" in str(mount.folder):
+        raise ToolchainError(f"{mount.folder}: a folder with a colon in its path cannot be given to a container")
+    return f"{mount.folder}:{mount.folder}:{'rw' if mount.writable else 'ro'}"
+
+
+def _ask(runtime: str, *arguments: str, limit_s: float = ASK_LIMIT_S) -> process.Output:
+    return process.run([runtime, *arguments], env=without_secrets(os.environ), timeout_s=limit_s)
+
+
+def _said(stderr: str) -> str | None:
+    """The last line of what a runtime complained of, fit to be published."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return publishable(lines[-1]) if lines else None
