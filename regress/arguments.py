@@ -108,6 +108,7 @@ def _add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
     _add_choice(command)
     _add_replicates(command, "fresh processes per case")
     command.add_argument("--toolchain", metavar="NAME", help="toolchain to measure")
+    command.add_argument("--save", metavar="CSV", help="append a line per case, in the columns of benchmark.py")
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -357,7 +358,11 @@ def _add_cases(command: argparse.ArgumentParser) -> None:
     command.add_argument("--baseline", metavar="FILE", help="baseline file (default: run.baseline of regress.toml)")
     command.add_argument("--prompt", metavar="FILE", help="prompts to use, a JSON file as jetson-containers has them")
     command.add_argument(
-        "--new-tokens", type=quantity.count, metavar="N", help="tokens to generate, instead of the case's"
+        "--new-tokens",
+        "--max-new-tokens",
+        type=quantity.count,
+        metavar="N",
+        help="tokens to generate, instead of the case's",
     )
     command.add_argument("--rebuild", action="store_true", help="build anew what is in the cache, too")
     command.add_argument(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regress import errors, pipeline
+from regress import errors, pipeline, sheet
 from regress.bench import harness_digest, parse_prompts
 from regress.campaign import Side
 from regress.check import judge_builds
@@ -102,6 +102,9 @@ def compare(args: argparse.Namespace) -> int:
 def bench(args: argparse.Namespace) -> int:
     """`regress bench`: measures one toolchain and records it; no verdict."""
     workspace = open_workspace(args)
+    table = Path(args.save) if args.save else None
+    if table is not None:
+        sheet.require_appendable(table)
     job = job_of(workspace, args)
     records = pipeline.measure(job, [args.toolchain or workspace.config.run.toolchains[-1]])
     paths = pipeline.save(job, records)
@@ -109,6 +112,8 @@ def bench(args: argparse.Namespace) -> int:
         sys.stdout.write(encode(records[0]).decode())
     else:
         sys.stdout.write(f"{paths[0]}\n{averages_text(records[0])}")
+    if table is not None:
+        sheet.append(table, records[0])
     return failure_code(records[0])
 
 
