@@ -80,6 +80,9 @@ def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
     _add_budget(command)
     command.add_argument("--record", metavar="FILE", help="judge this record instead of measuring")
     command.add_argument("--save", action="store_true", help="keep the verdicts beside the record that is judged")
+    command.add_argument(
+        "--dry-run", action="store_true", help="say what would be done, and what keeps it from a verdict here"
+    )
     command.add_argument("--toolchain", metavar="NAME", help="toolchain to measure")
 
 
