@@ -9,28 +9,13 @@ from typing import TYPE_CHECKING
 
 from regress.averages import averages_of
 from regress.errors import ConfigError, HistoryError
+from regress.foreign.table import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from regress.record import CaseResult, Record
-
-COLUMNS = (
-    "timestamp",
-    "hostname",
-    "api",
-    "model",
-    "precision",
-    "input_tokens",
-    "output_tokens",
-    "prefill_time",
-    "prefill_rate",
-    "decode_time",
-    "decode_rate",
-    "memory",
-)
-"""Times in seconds, rates in tokens/s, memory in MiB; `hostname` is the runner's nickname."""
 
 
 def require_appendable(path: Path) -> None:

@@ -1,0 +1,95 @@
+"""The figures of one case, as another benchmark gave them, and the numbers that they cannot be."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from regress.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+_MOST_TOKENS = 2**24
+_LARGEST = 1e9
+_MOST_OFF = 2.0
+"""Times that a rate may be off the tokens over the time beside it: a mean of rates and rounded times stay below."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What one row says.
+
+    Attributes:
+        where: File, and line or index in it, for errors.
+        prompt_tokens: Tokens in the prompt.
+        new_tokens: Tokens generated after it.
+        values: Metric to value.
+        builder: Who built what was measured: `mlc`, `tvm`, `llama.cpp` or another.
+        measured_at: When; `None` where the row does not say.
+        model: The model, as the row calls it; empty where it does not say, as the following ones.
+        quantization: Its quantization.
+        target: What it ran on: `cuda`, `llvm`.
+        device: Name of the device.
+        toolchain: What built and ran it.
+        runs: Of how many runs the values are the averages; `None` where the row does not say.
+        said: What else it says, by its own names.
+    """
+
+    where: str
+    prompt_tokens: int
+    new_tokens: int
+    values: Mapping[str, float]
+    builder: str
+    measured_at: datetime | None = None
+    model: str = ""
+    quantization: str = ""
+    target: str = ""
+    device: str = ""
+    toolchain: str = ""
+    runs: int | None = None
+    said: Mapping[str, str] = field(default_factory=dict)
+
+
+def positive(text: str, where: str) -> float:
+    """A number above zero that a benchmark could give.
+
+    Raises:
+        ConfigError: It is none; a comma in it is named as what it is.
+    """
+    try:
+        number = float(text)
+    except ValueError as error:
+        hint = "numbers are written with a point" if "," in text else None
+        raise ConfigError(f"{where}: '{text}' is no number", hint=hint) from error
+    if not (math.isfinite(number) and 0 < number <= _LARGEST):
+        raise ConfigError(f"{where}: {text.strip()} cannot be: a number above zero is expected")
+    return number
+
+
+def tokens(text: str, where: str) -> int:
+    """A number of tokens.
+
+    Raises:
+        ConfigError: It is none, or is an average over prompts of several lengths.
+    """
+    number = positive(text, where)
+    if number != int(number):
+        raise ConfigError(
+            f"{where}: {text.strip()} is not a whole number of tokens", hint="a case has prompts of one length"
+        )
+    if number > _MOST_TOKENS:
+        raise ConfigError(f"{where}: {text.strip()} tokens are more than a model could take")
+    return int(number)
+
+
+def require_agreement(rate: float, count: int, time_s: float, where: str) -> None:
+    """Raises `ConfigError` where a rate and the time beside it cannot be of the same run."""
+    ratio = rate * time_s / count
+    if not 1 / _MOST_OFF <= ratio <= _MOST_OFF:
+        raise ConfigError(
+            f"{where}: {rate:g} tokens/s contradict {count} tokens in {time_s:g} s",
+            hint="times are in seconds, rates in tokens/s",
+        )
