@@ -58,3 +58,64 @@ def test_a_dry_run_is_not_of_a_record(regress: Callable[..., process.Output]) ->
     output = regress("check", "--dry-run", "--record", "some.json")
     assert output.exit.code == 2
     assert "check: --dry-run is for measuring" in output.stderr
+
+
+HEAD = (
+    "timestamp, hostname, api, model, precision, input_tokens, output_tokens, "
+    "prefill_time, prefill_rate, decode_time, decode_rate, memory\n"
+)
+ROW = "20231012 17:30:00, host, mlc, Llama-2-7b-chat-hf, q4f16_ft, 16, 128, 0.027, 582.8, 2.986, 42.9, 5309.1\n"
+IMPORT = ("import", "t.csv", "--runner", "orin", "--model", "llama-2-7b", "--target", "cuda", "--device", "AGX Orin")
+KEY = "llama-2-7b+mlc~q4f16_ft~cuda~p16+128"
+
+
+def test_a_table_becomes_history_on_every_machine_and_a_page(
+    regress: Callable[..., process.Output], tmp_path: Path
+) -> None:
+    """Imported, shared through a git branch, taken elsewhere byte for byte, and shown; twice adds nothing."""
+    (tmp_path / "t.csv").write_text(HEAD + ROW, encoding="utf-8")
+    process.run(["git", "init", "--quiet", "--bare", "remote.git"], cwd=tmp_path, timeout_s=60)
+    outputs = [regress(*IMPORT, "--toolchain", "mlc-2023", "--history", "here") for _ in range(2)]
+    assert [output.exit.code for output in outputs] == [0, 0], outputs[0].stderr
+    assert outputs[1].stdout == ""
+    (path,) = (tmp_path / "here").rglob("*.json")
+    for action, folder in (("push", "here"), ("pull", "there"), ("verify", "there")):
+        remote = () if action == "verify" else ("--remote", "remote.git")
+        output = regress("history", action, "--history", folder, *remote)
+        assert output.exit.code == 0, output.stderr
+    assert "records 0, reports 0, imports 1, problems 0" in output.stderr
+    taken = tmp_path / "there" / path.relative_to(tmp_path / "here")
+    assert taken.read_bytes() == path.read_bytes()
+    assert regress("site", "--history", "there", "--site", "site").exit.code == 0
+    assert regress("site", "check", "--site", "site").exit.code == 0
+    page = (tmp_path / "site" / "series" / "orin" / f"{KEY}.html").read_text(encoding="utf-8")
+    assert "imported, not judged" in page
+    assert "582.8" in page
+
+
+def test_a_bad_table_leaves_nothing(regress: Callable[..., process.Output], tmp_path: Path) -> None:
+    """The error names file, line and column, and is no traceback."""
+    (tmp_path / "t.csv").write_text(HEAD + ROW + ROW.replace("42.9", "nan"), encoding="utf-8")
+    output = regress(*IMPORT, "--toolchain", "mlc-2023")
+    assert output.exit.code == 3
+    assert output.stderr == (
+        "regress: error: t.csv: line 3: decode_rate: nan cannot be: a number above zero is expected\n"
+    )
+    assert not (tmp_path / "history").exists()
+
+
+def test_the_published_rates_are_in_the_history_with_their_source(regress: Callable[..., process.Output]) -> None:
+    """Importing the files of docs/orin again adds nothing; the newer one is the published value of the baseline."""
+    for day in ("2023-10", "2024-06"):
+        file = REPOSITORY / "docs" / "orin" / f"published-{day}.csv"
+        output = regress(
+            *("import", file, "--runner", "orin", "--model", "llama-2-7b", "--target", "cuda"),
+            *("--device", "Jetson AGX Orin 64GB", "--toolchain", f"mlc-{day}", "--history", REPOSITORY / "history"),
+            "--json",
+        )
+        (row,) = json.loads(output.stdout)
+        assert row["new"] is False
+        assert row["import"]["case"] == "llama-2-7b+mlc/q4f16_ft/cuda/p16+128"
+    baseline = (REPOSITORY / "baselines" / "orin.toml").read_text(encoding="utf-8")
+    assert row["import"]["values"] == {"prefill_tokens_per_s": 632.8, "decode_tokens_per_s": 46.9}
+    assert "values = { prefill_tokens_per_s = 632.8, decode_tokens_per_s = 46.9 }" in baseline

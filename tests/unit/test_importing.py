@@ -125,3 +125,9 @@ def test_a_record_under_the_name_of_an_import_is_none(folder: Path, capsys: pyte
     path.write_bytes(encode(record))
     assert main(["history", "verify"]) == 7
     assert f"{record.id}.import.json: " in capsys.readouterr().out
+
+
+def test_a_golden_import_reads_and_writes_the_same() -> None:
+    """A file written once is read, and written again byte for byte."""
+    data = (Path(__file__).parent / "golden" / "import-1.json").read_bytes()
+    assert encode(decode_imported(data, "golden")) == data
