@@ -44,11 +44,13 @@ function unitOf(metric, chosen) {
 function hover(index, metric) {
   const column = data.metrics[metric];
   const text = column.texts?.get(index);
+  const source = data.sources.get(index);
+  const range = `(${shown(column.low[index], column.unit)} to ${shown(column.high[index], column.unit)}, ${column.count[index]} replicates)`;
   return [
     `<b>${escaped(data.labels[data.label[index]])}</b>, ${day(data.times[index])} UTC`,
-    `${shown(column.median[index], column.unit)} (${shown(column.low[index], column.unit)} to ${shown(column.high[index], column.unit)}, ${column.count[index]} replicates)`,
+    `${shown(column.median[index], column.unit)}${source ? "" : ` ${range}`}`,
     ...(text ? [escaped(text)] : column.outcome?.[index] ? [column.outcome[index]] : []),
-    ...(data.sources.has(index) ? [`imported from ${escaped(data.sources.get(index))}, not judged`] : []),
+    ...(source ? [`imported from ${escaped(source)}, not judged`] : []),
   ].join("<br>");
 }
 

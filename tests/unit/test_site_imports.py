@@ -98,6 +98,8 @@ def test_the_page_says_where_they_come_from() -> None:
     assert "imported, not judged" in page.text
     assert "<b>&.csv, row 2 (benchmark.py csv)" in page.text
     assert "<b>&" not in text
+    assert "<strong>45.00</strong>" in text
+    assert "45.00\N{EN DASH}45.00" not in text  # no range of one sample
 
 
 def test_the_table_of_all_values_names_them() -> None:
