@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from regress.errors import ConfigError
 from regress.foreign import llama_bench, printed, table
-from regress.redact import printable
+from regress.foreign.figures import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,8 +57,8 @@ def _reader(text: str, name: str, workload: Workload | None) -> tuple[Format, Ca
         return "benchmark.py text", partial(printed.read, workload=workload)
     if table.is_so(text):
         return "benchmark.py csv", table.read
-    line = printable(text.strip().partition("\n")[0])[:80]
+    line = quoted(text.strip().partition("\n")[0])
     raise ConfigError(
-        f"{name}: line 1: '{line}' is neither the table nor the output of benchmark.py, nor JSON",
+        f"{name}: line 1: {line} is neither the table nor the output of benchmark.py, nor JSON",
         hint="what can be imported: benchmark.py's --save file, the text that it prints, llama-bench -o json",
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, time, timezone
+from datetime import datetime, time
 from typing import TYPE_CHECKING
 
 from regress.errors import ConfigError, UsageError
+from regress.foreign.figures import in_utc, quoted
 from regress.imported import NAME, SCHEMA, Imported, Source, as_name, case_key, decode_imported, named
 from regress.record import Workload, encode
 from regress.redact import publishable
@@ -82,7 +83,8 @@ def _require_one_model(found: Sequence[Figures], attribution: Attribution) -> No
         said = list(dict.fromkeys(getattr(each, option) for each in found))
         if getattr(attribution, option) is not None and len(said) > 1:
             raise UsageError(
-                f"import: --{option}: the file has several: {', '.join(said)}", hint="import a file for each of them"
+                f"import: --{option}: the file has several: {', '.join(map(quoted, said))}",
+                hint="import a file for each of them",
             )
 
 
@@ -97,7 +99,7 @@ def _imported(figures: Figures, attribution: Attribution, source: Source, row: i
         source=Source(file=source.file, sha256=source.sha256, format=source.format, row=row),
         toolchain=_said(figures, attribution, "toolchain"),
         device=_said(figures, attribution, "device"),
-        case=case_key(**parts, builder=as_name(figures.builder) or "mlc", workload=workload),
+        case=case_key(**parts, builder=as_name(figures.builder).lower() or "mlc", workload=workload),
         runs=figures.runs,
         values=dict(figures.values),
         said={key: publishable(text) for key, text in figures.said.items()},
@@ -127,4 +129,4 @@ def _moment(figures: Figures, attribution: Attribution) -> datetime:
         return figures.measured_at
     if attribution.day is None:
         raise ConfigError(f"{figures.where}: nothing says when it was measured", hint="say it: --date YYYY-MM-DD")
-    return datetime.combine(attribution.day, time(tzinfo=timezone.utc))
+    return in_utc(datetime.combine(attribution.day, time()), "import: --date")

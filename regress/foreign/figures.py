@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from regress.errors import ConfigError
+from regress.redact import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?|[+-]?(?:nan|inf)", re.IGNORECASE)
+_FIRST_YEAR, _LAST_YEAR = 2000, 2999
+_MOST_QUOTED = 80
 _MOST_TOKENS = 2**24
 _LARGEST = 1e9
 _MOST_OFF = 2.0
@@ -53,20 +58,36 @@ class Figures:
     said: Mapping[str, str] = field(default_factory=dict)
 
 
+def quoted(text: str) -> str:
+    """What a file says, as an error may show it: short, and with nothing that a terminal would obey."""
+    shown = printable(text.strip())
+    return f"'{shown}'" if len(shown) <= _MOST_QUOTED else f"'{shown[:_MOST_QUOTED]}…'"
+
+
 def positive(text: str, where: str) -> float:
     """A number above zero that a benchmark could give.
 
     Raises:
         ConfigError: It is none; a comma in it is named as what it is.
     """
-    try:
-        number = float(text)
-    except ValueError as error:
+    if not _NUMBER.fullmatch(text.strip()):  # `float` also takes 1_6, and the digits of every script
         hint = "numbers are written with a point" if "," in text else None
-        raise ConfigError(f"{where}: '{text}' is no number", hint=hint) from error
+        raise ConfigError(f"{where}: {quoted(text)} is no number", hint=hint)
+    number = float(text)
     if not (math.isfinite(number) and 0 < number <= _LARGEST):
         raise ConfigError(f"{where}: {text.strip()} cannot be: a number above zero is expected")
     return number
+
+
+def in_utc(moment: datetime, where: str) -> datetime:
+    """A moment in UTC, for which one without an offset is taken.
+
+    Raises:
+        ConfigError: Nobody can have measured a language model then.
+    """
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ConfigError(f"{where}: the year {moment.year} cannot be")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
 
 
 def tokens(text: str, where: str) -> int:

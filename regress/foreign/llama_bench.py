@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone  # msgspec reads the annotations at run time
+from datetime import datetime  # msgspec reads the annotations at run time
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from regress.errors import ConfigError
-from regress.foreign.figures import Figures
+from regress.foreign.figures import Figures, in_utc
 from regress.stored import DAMAGED
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ def read(text: str, name: str) -> Sequence[Figures]:
 def _figures(test: _Test, where: str) -> Figures:
     prompt, new, metric = _workload(test, where)
     model, _, quantization = test.model_type.rpartition(" ")
-    moment = test.test_time if test.test_time.tzinfo else test.test_time.replace(tzinfo=timezone.utc)
     on_cuda = "CUDA" in test.backends
     return Figures(
         where=where,
@@ -65,7 +64,7 @@ def _figures(test: _Test, where: str) -> Figures:
         new_tokens=new,
         values={metric: (test.n_prompt or test.n_gen) / (test.avg_ns * 1e-9)},
         builder="llama.cpp",
-        measured_at=moment.astimezone(timezone.utc),
+        measured_at=in_utc(test.test_time, f"{where}.test_time"),
         model=model,
         quantization=quantization,
         target="cuda" if on_cuda else "",

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from regress.errors import ConfigError
-from regress.foreign.figures import Figures, positive, require_agreement, tokens
+from regress.foreign.figures import Figures, positive, quoted, require_agreement, tokens
 from regress.record import Workload
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _HEAD = re.compile(r"AVERAGE OVER (?P<runs>[0-9]+) RUNS(?:, input=(?P<input>[^,\s]+), output=(?P<output>[^,\s:]+))?:?")
 _NUMBER = r"(?P<{}>[^\s,]+|[0-9]+,[0-9]+) "
 _LINE = re.compile(
-    r"(?P<label>.*?):?\s+prefill_time "
+    "prefill_time "
     + _NUMBER.format("prefill_time")
     + r"sec, prefill_rate "
     + _NUMBER.format("prefill_rate")
@@ -54,11 +54,11 @@ def _figures(head: re.Match[str], following: Sequence[str], where: str, workload
     found = _LINE.search(following[0]) if following else None
     if found is None:
         raise ConfigError(
-            f"{where}: no averages after '{head[0]}'",
+            f"{where}: no averages after {quoted(head[0])}",
             hint="expected: NAME: prefill_time T sec, prefill_rate R tokens/sec, decode_time ...",
         )
     asked = _workload(head, where, workload)
-    numbers = {key: positive(text, f"{where}: {key}") for key, text in found.groupdict().items() if key != "label"}
+    numbers = {key: positive(text, f"{where}: {key}") for key, text in found.groupdict().items()}
     for what, count in (("prefill", asked.prompt_tokens), ("decode", asked.new_tokens)):
         require_agreement(numbers[f"{what}_rate"], count, numbers[f"{what}_time"], f"{where}: {what}_rate")
     return Figures(
@@ -68,7 +68,7 @@ def _figures(head: re.Match[str], following: Sequence[str], where: str, workload
         values={f"{what}_tokens_per_s": numbers[f"{what}_rate"] for what in ("prefill", "decode")},
         builder="mlc",
         runs=tokens(head["runs"], f"{where}: RUNS"),
-        said={"printed": f"{head[0]} {found[0].strip()}"},
+        said={"printed": f"{head[0]} {found.string[: found.end()].strip()}"},
     )
 
 

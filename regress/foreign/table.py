@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from regress.errors import ConfigError, did_you_mean
-from regress.foreign.figures import Figures, positive, require_agreement, tokens
+from regress.foreign.figures import Figures, in_utc, positive, quoted, require_agreement, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ def _require_columns(head: Sequence[str], name: str) -> None:
         )
     for column in head:
         if column not in COLUMNS:
-            raise ConfigError(f"{name}: line 1: unknown column '{column}'{did_you_mean(column, COLUMNS)}")
+            raise ConfigError(f"{name}: line 1: unknown column {quoted(column)}{did_you_mean(column, COLUMNS)}")
         if head.count(column) > 1:
             raise ConfigError(f"{name}: line 1: the column '{column}' stands twice")
     if missing := [column for column in COLUMNS if column not in head]:
@@ -105,11 +105,11 @@ def _figures(row: Mapping[str, str], where: str) -> Figures:
 
 
 def _moment(text: str, where: str) -> datetime:
-    """The moment of a row; one without an offset is taken for UTC."""
+    """The moment of a row."""
     for form in _TIMES:
         try:
-            moment = datetime.strptime(text, form)  # noqa: DTZ007  # an offset is given below where there is none
+            moment = datetime.strptime(text, form)  # noqa: DTZ007  # one without an offset is taken for UTC
         except ValueError:
             continue
-        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
-    raise ConfigError(f"{where}: '{text}' is no moment such as 20231012 17:30:00 or 2023-10-12T17:30:00Z")
+        return in_utc(moment, where)
+    raise ConfigError(f"{where}: {quoted(text)} is no moment such as 20231012 17:30:00 or 2023-10-12T17:30:00Z")

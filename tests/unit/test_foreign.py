@@ -177,6 +177,15 @@ def test_a_generation_test_is_a_decode_rate_behind_its_depth(depth: int, workloa
         (HEAD + ROW.replace("5309.1", "much"), "f: line 2: memory: 'much' is no number"),
         (HEAD + ROW.replace("q4f16_ft", ""), "f: line 2: quantization: the file does not say it"),
         (HEAD + ROW.replace("q4f16_ft", "??"), "f: line 2: quantization: '' is no name"),
+        (HEAD + ROW.replace("20231012", "00011012"), "f: line 2: timestamp: the year 1 cannot be"),
+        (
+            HEAD + ROW.replace("20231012 17:30:00", "9999-12-31T23:59:59-2300"),
+            "f: line 2: timestamp: the year 9999 cannot be",
+        ),
+        (HEAD + ROW.replace(" 16,", " 1_6,"), "f: line 2: input_tokens: '1_6' is no number"),
+        (HEAD + ROW.replace(" 16,", " \uff11\uff16,"), "f: line 2: input_tokens: "),
+        (HEAD + ROW.replace("42.9", "\x1b[2J"), "f: line 2: decode_rate: '\\x1b[2J' is no number"),
+        (HEAD + ROW.replace("42.9", "x" * 99), f"f: line 2: decode_rate: '{'x' * 80}…' is no number"),
         (HEAD + '"20231012', "f: line 2: "),
         (HEAD + "a\0b\n", "f: a null character"),
         (PRINTED.partition("/data")[0], "f: line 3: no averages after 'AVERAGE OVER 3 RUNS"),
@@ -190,6 +199,7 @@ def test_a_generation_test_is_a_decode_rate_behind_its_depth(depth: int, workloa
         ('[{"name": "other"}]', "f: not what `llama-bench -o json` prints: Object missing required field"),
         (llama(avg_ns=0), "f: not what `llama-bench -o json` prints: Expected `float` > 0.0 - at `$[0].avg_ns`"),
         (llama(n_gen=128), "f: [0]: n_prompt 512, n_gen 128, n_depth 0: no case has such a rate"),
+        (llama(test_time="1999-12-31T23:00:00Z"), "f: [0].test_time: the year 1999 cannot be"),
         (llama(n_prompt=0), "f: [0]: n_prompt 0, n_gen 0, n_depth 0: no case has such a rate"),
     ],
 )
@@ -224,5 +234,5 @@ def test_what_is_not_said_or_cannot_be_said_is_named(changes: dict[str, Any], me
 
 def test_several_models_are_not_called_by_one_name() -> None:
     """A file of two models and `--model` would put two series into one."""
-    with pytest.raises(UsageError, match=r"--model: the file has several: Llama-2-7b-chat-hf, Mistral"):
+    with pytest.raises(UsageError, match=r"--model: the file has several: 'Llama-2-7b-chat-hf', 'Mistral'"):
         made(HEAD + ROW + ROW.replace("Llama-2-7b-chat-hf", "Mistral"))
