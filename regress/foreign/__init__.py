@@ -46,7 +46,20 @@ def read(data: bytes, name: str, workload: Workload | None = None) -> tuple[Form
     found = reader(text, name)
     if not found:
         raise ConfigError(f"{name}: it has no rows", hint="nothing was imported")
+    if workload is not None:
+        _require_workload(found, workload)
     return kind, found
+
+
+def _require_workload(found: Sequence[Figures], workload: Workload) -> None:
+    """Refuses to call by one number of tokens what the file calls by another."""
+    for each in found:
+        prompt, new = each.prompt_tokens, each.new_tokens
+        if (prompt, new) != (workload.prompt_tokens, workload.new_tokens):
+            raise ConfigError(
+                f"{each.where}: {prompt} tokens in and {new} out, where {workload.key} was said",
+                hint="leave out --prompt-tokens and --new-tokens: the file says it",
+            )
 
 
 def _reader(text: str, name: str, workload: Workload | None) -> tuple[Format, Callable[[str, str], Sequence[Figures]]]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from regress.foreign.figures import Figures
 
+_MOST_SAID = 500
+"""Characters that are kept of what a row says besides."""
 _PARTS = ("model", "quantization", "target")
 """What stands in a key."""
 
@@ -82,9 +84,9 @@ def _require_one_model(found: Sequence[Figures], attribution: Attribution) -> No
     for option in _PARTS:
         said = list(dict.fromkeys(getattr(each, option) for each in found))
         if getattr(attribution, option) is not None and len(said) > 1:
+            several = ", ".join(map(quoted, said))
             raise UsageError(
-                f"import: --{option}: the file has several: {', '.join(map(quoted, said))}",
-                hint="import a file for each of them",
+                f"import: --{option}: the file has several: {several}", hint="import a file for each of them"
             )
 
 
@@ -102,7 +104,7 @@ def _imported(figures: Figures, attribution: Attribution, source: Source, row: i
         case=case_key(**parts, builder=as_name(figures.builder).lower() or "mlc", workload=workload),
         runs=figures.runs,
         values=dict(figures.values),
-        said={key: publishable(text) for key, text in figures.said.items()},
+        said={key: publishable(text)[:_MOST_SAID] for key, text in figures.said.items()},
     )
     return decode_imported(encode(named(made)), figures.where)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # msgspec reads the annotations at run time
+from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec

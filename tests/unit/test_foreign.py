@@ -122,6 +122,9 @@ def test_of_early_versions_the_workload_must_be_said() -> None:
         read(EARLY)
     (found,) = read(EARLY, Workload(prompt_tokens=16, new_tokens=128))[1]
     assert (found.prompt_tokens, found.new_tokens) == (16, 128)
+    for text in (PRINTED, HEAD + ROW):
+        with pytest.raises(ConfigError, match=r": 16 tokens in and 128 out, where p32\+128 was said"):
+            read(text, Workload(prompt_tokens=32, new_tokens=128))
 
 
 def test_what_regress_prints_is_such_output_too() -> None:
