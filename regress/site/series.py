@@ -119,7 +119,7 @@ class Series(Keyed):
     def current(self) -> tuple[Point, ...]:
         """The runs that can be compared with the newest measured one, oldest first; of imports alone, these."""
         usual = [point for point in self.points if point.usual and point.case.values]
-        measured = [point for point in usual if not point.run.imported] or usual
+        measured = [point for point in usual if bool(point.run.imported) == self.is_imported]
         return tuple(point for point in measured if point.segment == measured[-1].segment)
 
     @property

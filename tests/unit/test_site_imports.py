@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from factories import CASE, NOON, make_case, make_import, make_record
+from factories import CASE, NOON, make_broken, make_case, make_import, make_record
 from html_page import read_html
 from site_entries import built, entry, judged, later, make_baseline, pages, runner, series, slow, store, view
 
@@ -56,6 +56,14 @@ def test_a_newer_import_moves_nothing_that_was_measured() -> None:
     assert with_import.outcome == without.outcome == "regressed"
     assert with_import.bands == without.bands != {}
     assert with_import.current == without.current
+
+
+def test_imports_do_not_stand_in_for_runs_that_broke() -> None:
+    """The case is broken, and has no step and nothing to be compared with."""
+    levels = [40.0] * 6 + [80.0] * 6
+    found = [make_import(level, at=NOON + timedelta(days=day)) for day, level in enumerate(levels)]
+    shown = series(*found, entry(make_record(make_broken())))
+    assert (shown.outcome, shown.current, shown.steps) == ("broken", (), ())
 
 
 def test_a_newer_import_is_no_bump_no_event_and_no_run() -> None:
