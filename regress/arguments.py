@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     _add_bump(commands)
     _add_install_workflows(commands)
     _add_history(commands)
+    _add_import(commands)
     _add_site(commands)
     _add_report(commands)
     _add_publish(commands)
@@ -80,6 +81,9 @@ def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
     _add_budget(command)
     command.add_argument("--record", metavar="FILE", help="judge this record instead of measuring")
     command.add_argument("--save", action="store_true", help="keep the verdicts beside the record that is judged")
+    command.add_argument(
+        "--dry-run", action="store_true", help="say what would be done, and what keeps it from a verdict here"
+    )
     command.add_argument("--toolchain", metavar="NAME", help="toolchain to measure")
 
 
@@ -108,6 +112,7 @@ def _add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
     _add_choice(command)
     _add_replicates(command, "fresh processes per case")
     command.add_argument("--toolchain", metavar="NAME", help="toolchain to measure")
+    command.add_argument("--save", metavar="CSV", help="append a line per case, in the columns of benchmark.py")
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -231,6 +236,31 @@ def _add_history(commands: _Commands[argparse.ArgumentParser]) -> None:
     for command in (push, pull, verify):
         command.add_argument("--history", metavar="DIR", help="folder of the records")
         command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_import(commands: _Commands[argparse.ArgumentParser]) -> None:
+    text = "take figures that others measured into the history, with where they come from"
+    command = _command(commands, "import", "importing:import_command", text)
+    command.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="benchmark.py's --save table or the text that it prints, or llama-bench -o json",
+    )
+    command.add_argument("--runner", required=True, metavar="NAME", help="nickname of the machine; hosts are not kept")
+    for option, what in (
+        ("model", "short name of the model, as keys have it"),
+        ("quantization", "its quantization, such as q4f16_ft"),
+        ("target", "what it ran on, such as cuda"),
+        ("device", "name of the device"),
+        ("toolchain", "name for what was measured, such as mlc-2023-10"),
+    ):
+        command.add_argument(f"--{option}", metavar="NAME", help=f"{what} (default: as the file says)")
+    command.add_argument("--date", type=quantity.day, metavar="DAY", help="when, for a file that does not say")
+    for option in ("--prompt-tokens", "--new-tokens"):
+        command.add_argument(option, type=quantity.count, metavar="N", help="likewise")
+    command.add_argument("--history", metavar="DIR", help="folder of the records")
+    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_site(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -357,7 +387,11 @@ def _add_cases(command: argparse.ArgumentParser) -> None:
     command.add_argument("--baseline", metavar="FILE", help="baseline file (default: run.baseline of regress.toml)")
     command.add_argument("--prompt", metavar="FILE", help="prompts to use, a JSON file as jetson-containers has them")
     command.add_argument(
-        "--new-tokens", type=quantity.count, metavar="N", help="tokens to generate, instead of the case's"
+        "--new-tokens",
+        "--max-new-tokens",
+        type=quantity.count,
+        metavar="N",
+        help="tokens to generate, instead of the case's",
     )
     command.add_argument("--rebuild", action="store_true", help="build anew what is in the cache, too")
     command.add_argument(

@@ -10,6 +10,7 @@ import msgspec
 
 from regress.answers import Limits, judge_answers
 from regress.baseline import references_of
+from regress.comparable import Circumstances, incomparable
 from regress.gates import GATES, judge_build, judge_findings
 from regress.guard import remark, surrender
 from regress.judge import decide, judge_speed, measured_roofline, same_build
@@ -245,26 +246,15 @@ def _no_reference(key: str, beside: Beside | None) -> Verdict:
 
 def _incomparable(record: Record, baseline: Baseline, result: CaseResult, reference: Reference) -> Verdict | None:
     """The verdict that a measured case cannot be compared with its reference; `None` where it can be."""
-    key = result.key
-    if reference.form == "two_sample" and not _same_machine(record, baseline):
-        described = baseline.environment.device if baseline.environment else "no machine"
-        text = f"{baseline.runner}'s references are of {described}, the record is of {record.environment.device}"
-        return missing(key, "other_environment", f"{text} with another configuration")
-    if reference.device is not None and reference.device not in record.environment.device:
-        text = f"the published rates are of {reference.device}, the record is of {record.environment.device}"
-        return missing(key, "other_environment", text)
-    if reference.harness not in (None, record.harness):
-        return missing(key, "other_harness", "the reference was measured by another version of the bench worker")
-    if reference.method not in (None, digest(record.method)):
-        return missing(key, "other_method", "the reference was measured with other warm-ups, repeats, seed or prompts")
-    if result.artifact and reference.model_digest not in (None, result.artifact.model.digest):
-        return missing(key, "other_model", "the reference is of other weights under the same name")
-    return None
-
-
-def _same_machine(record: Record, baseline: Baseline) -> bool:
-    expected = baseline.environment
-    return expected is not None and expected.fingerprint == record.environment.fingerprint
+    measured = Circumstances(
+        subject="the record",
+        environment=record.environment,
+        harness=record.harness,
+        method=digest(record.method),
+        model_digest=result.artifact.model.digest if result.artifact else None,
+    )
+    found = incomparable(measured, baseline, reference)
+    return missing(result.key, *found) if found else None
 
 
 def _moved(stored: Reference, again: CaseResult, parameters: Mapping[str, Parameters]) -> dict[str | None, float]:

@@ -131,12 +131,14 @@ class RunnerSpec(Table, frozen=True):
     Attributes:
         labels: Labels that it is registered with; `self-hosted` and its name where there are none.
         baseline: Its baseline file, relative to `regress.toml`; `baselines/NAME.toml` where `None`.
+        toolchain: What it measures where nobody says, in place of `[run] toolchains`.
         environment: Environment of the repository whose rules its jobs wait for, such as an approval.
         timeout_minutes: Minutes after which a job on it is ended; five days is what GitHub allows.
     """
 
     labels: tuple[Label, ...] = ()
     baseline: str | None = None
+    toolchain: str | None = None
     environment: Label = "device"
     timeout_minutes: Annotated[int, msgspec.Meta(ge=1, le=7200)] = 240
 
@@ -189,6 +191,11 @@ class Config(Table, frozen=True):
             )
         return self.toolchains[name]
 
+    def measured(self, runner: str) -> tuple[str, ...]:
+        """Names of the toolchains that a runner measures where nobody says; the last one is judged."""
+        spec = self.runners.get(runner)
+        return (spec.toolchain,) if spec and spec.toolchain else self.run.toolchains
+
 
 def parse_config(text: str, name: str) -> Config:
     """The configuration in a file's text.
@@ -211,11 +218,11 @@ def parse_config(text: str, name: str) -> Config:
     runners = _runners(document.pop("runners", {}), f"{name}: runners")
     bumps = _bumps(document.pop("bump", {}), f"{name}: bump")
     config = convert({**document, "toolchains": {}}, Config, name)
-    for toolchain in config.run.toolchains:
+    named = [("run.toolchains", toolchain) for toolchain in config.run.toolchains]
+    named += [(f"runners.{runner}.toolchain", spec.toolchain) for runner, spec in runners.items() if spec.toolchain]
+    for key, toolchain in named:
         if toolchain not in toolchains:
-            raise ConfigError(
-                f"{name}: run.toolchains: no toolchain '{toolchain}'{did_you_mean(toolchain, toolchains)}"
-            )
+            raise ConfigError(f"{name}: {key}: no toolchain '{toolchain}'{did_you_mean(toolchain, toolchains)}")
     return msgspec.structs.replace(config, toolchains=toolchains, runners=runners, bump=bumps)
 
 

@@ -6,7 +6,7 @@ holds what no report can hold is damaged, and said to be so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -236,11 +236,13 @@ def _read(folder: Path) -> tuple[list[Entry], list[Damage]]:
     damaged = [_damage(each) for each in found.strays]
     for name, place in sorted(found.places.items()):
         try:
+            if place.is_import:
+                continue  # figures of others, of which no runner is asked
             if not place.is_report:
                 entries.append(_entry(folder, place, found.places))
             elif place.record.name not in found.places:
                 damaged.append(Damage(name=name, problem="its record did not arrive"))
-        except HistoryError as error:  # noqa: PERF203  # each file for itself
+        except HistoryError as error:  # each file for itself
             damaged.append(_damage(error))
     return entries, damaged
 
@@ -258,7 +260,7 @@ def _entry(folder: Path, place: Place, there: Mapping[str, Place]) -> Entry:
         HistoryError: It cannot be used.
     """
     record = decode_record(inspection.read_checked(folder, place.name), place.name)
-    name = replace(place, is_report=True).name
+    name = place.report.name
     report = decode_report(inspection.read_checked(folder, name), name) if name in there else None
     if report is not None and (problem := _contradiction(record, report)):
         raise HistoryError(f"{name}: {problem}")

@@ -2,6 +2,7 @@
 
     <runner>/<yyyy>/<mm>/<time>-<toolchain>-<random>.json          the record
     <runner>/<yyyy>/<mm>/<time>-<toolchain>-<random>.check.json    what was said of it when it was measured
+    <runner>/<yyyy>/<mm>/<time>-<toolchain>-<digest>.import.json   figures of others, which are no record
 
 No two writers ever touch the same path. A file is written under a temporary name, flushed to disk and renamed, so
 that there is never half of one.
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from regress.imported import Imported
     from regress.verdict import CheckReport
 
-REPORT_SUFFIX = layout.REPORT_SUFFIX
+REPORT_SUFFIX, IMPORT_SUFFIX = layout.REPORT_SUFFIX, layout.IMPORT_SUFFIX
 
 
 class Stamp(msgspec.Struct, frozen=True, array_like=True):
@@ -46,7 +48,7 @@ class Stamp(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Files(msgspec.Struct, frozen=True, array_like=True):
-    """The files of one run.
+    """The files of one run, or of an import.
 
     Attributes:
         name: Where its record lies in the history, such as `orin/2026/10/<id>.json`.
@@ -62,6 +64,11 @@ class Files(msgspec.Struct, frozen=True, array_like=True):
     def report_name(self) -> str:
         """Where its report lies, or would."""
         return self.name.removesuffix(".json") + REPORT_SUFFIX
+
+    @property
+    def is_import(self) -> bool:
+        """Whether it is figures of others, and no run."""
+        return self.name.endswith(IMPORT_SUFFIX)
 
     @property
     def folder(self) -> str:
@@ -98,6 +105,16 @@ def append(record: Record, root: Path) -> Path:
     return write(root / place_for(record).name, encode(record), new=True)
 
 
+def append_import(imported: Imported, root: Path) -> tuple[Path, bool]:
+    """Writes an import to the history, if it is not there yet; its path, and whether it was written.
+
+    Raises:
+        HistoryError: The folder cannot be written.
+    """
+    path = root / place_for(imported).name
+    return (path, False) if path.exists() else (write(path, encode(imported), new=True), True)
+
+
 def append_report(report: CheckReport, record: Path) -> Path:
     """Writes what was said of a record beside it; the path.
 
@@ -111,8 +128,13 @@ def load(path: Path) -> Record:
     """The record in a file.
 
     Raises:
-        HistoryError: It cannot be read, is truncated, or holds what a record cannot hold.
+        HistoryError: It cannot be read, is truncated, or holds what a record cannot hold; or it is an import.
     """
+    if path.name.endswith(IMPORT_SUFFIX):
+        raise HistoryError(
+            f"{path}: an import: one sample of others' making, which is neither judged nor a reference",
+            hint="measure with `regress bench`, or state it as [cases.published] of a baseline",
+        )
     return decode_record(read(path), str(path))
 
 
@@ -125,15 +147,17 @@ def entries(root: Path, on_bad: Callable[[HistoryError], None]) -> list[Entry]:
     """
     found: list[Entry] = []
     for each in files(root):
+        if each.is_import:
+            continue
         try:
             found.append(entry(root, each))
-        except HistoryError as error:  # noqa: PERF203  # each file for itself
+        except HistoryError as error:  # each file for itself
             on_bad(error)
     return sorted(found, key=lambda entry: (entry.record.recorded_at, entry.record.id))
 
 
 def files(root: Path) -> list[Files]:
-    """The files of all runs of a history, by their names; a folder that is not there is an empty history.
+    """The files of all runs and imports of a history, by their names; a folder that is not there is an empty history.
 
     Raises:
         HistoryError: A folder of it cannot be read.

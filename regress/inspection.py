@@ -102,11 +102,13 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         records: How many records lie in it, good or bad.
         reports: How many reports.
+        imports: How many imports.
         problems: One line for each thing that is wrong, by name of the file.
     """
 
     records: int
     reports: int
+    imports: int
     problems: tuple[str, ...]
 
 
@@ -128,7 +130,9 @@ def inspect(root: Path, found: Contents, run: Callable[..., Iterable[str | None]
         *_doubled(found.places),
     ]
     reports = sum(place.is_report for place in found.places.values())
-    return Inspection(records=len(names) - reports, reports=reports, problems=tuple(sorted(problems)))
+    imports = sum(place.is_import for place in found.places.values())
+    records = len(names) - reports - imports
+    return Inspection(records=records, reports=reports, imports=imports, problems=tuple(sorted(problems)))
 
 
 class _Check:

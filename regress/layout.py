@@ -2,6 +2,7 @@
 
     <runner>/<yyyy>/<mm>/<id>.json           the record
     <runner>/<yyyy>/<mm>/<id>.check.json     what was said of it when it was measured
+    <runner>/<yyyy>/<mm>/<id>.import.json    figures of others, which are no record
 
 A file may come from a machine that nobody here knows: it is believed only after `check_file`.
 """
@@ -12,6 +13,7 @@ import re
 from dataclasses import dataclass, replace
 
 from regress.errors import HistoryError
+from regress.imported import Imported, decode_imported
 from regress.record import Record, decode_record, decode_stored
 from regress.redact import printable
 from regress.stored import MOST_NAMED
@@ -20,6 +22,7 @@ from regress.verdict import CheckReport
 
 SUFFIX = ".json"
 REPORT_SUFFIX = ".check.json"
+IMPORT_SUFFIX = ".import.json"
 LARGEST_FILE_BYTES = 32 * 2**20
 """A larger file is none of ours: records are of 0.3 to 1 MB."""
 
@@ -27,7 +30,7 @@ _LONGEST_MESSAGE = 500
 # An id that begins with a dot would be a hidden file, which a history does not see.
 _NAME = re.compile(
     r"(?P<runner>[0-9A-Za-z][0-9A-Za-z._-]*)/(?P<year>[0-9]{4})/(?P<month>[0-9]{2})/"
-    r"(?P<id>[0-9A-Za-z_+-][0-9A-Za-z._+-]*?)(?P<report>\.check)?\.json"
+    r"(?P<id>[0-9A-Za-z_+-][0-9A-Za-z._+-]*?)(?P<suffix>(?:\.check|\.import)?\.json)"
 )
 
 
@@ -40,14 +43,14 @@ class Place:
         year: Four digits.
         month: Two digits.
         id: The record's.
-        is_report: Whether it is what was said of the record, and not the record.
+        suffix: What follows the id, which tells a record from what was said of it, and from an import.
     """
 
     runner: str
     year: str
     month: str
     id: str
-    is_report: bool = False
+    suffix: str = SUFFIX
 
     @property
     def folder(self) -> str:
@@ -57,12 +60,27 @@ class Place:
     @property
     def name(self) -> str:
         """Its path in the history, such as `orin/2026/10/<id>.json`."""
-        return f"{self.folder}/{self.id}{REPORT_SUFFIX if self.is_report else SUFFIX}"
+        return f"{self.folder}/{self.id}{self.suffix}"
+
+    @property
+    def is_report(self) -> bool:
+        """Whether it is what was said of a record."""
+        return self.suffix == REPORT_SUFFIX
+
+    @property
+    def is_import(self) -> bool:
+        """Whether it is figures of others."""
+        return self.suffix == IMPORT_SUFFIX
+
+    @property
+    def report(self) -> Place:
+        """Where the report lies, or would, that is about the record."""
+        return replace(self, suffix=REPORT_SUFFIX)
 
     @property
     def record(self) -> Place:
-        """Where the record lies that it is about."""
-        return replace(self, is_report=False)
+        """Where the record lies that it is about; an import is about none but itself."""
+        return replace(self, suffix=SUFFIX) if self.is_report else self
 
 
 def place_of(name: str) -> Place | None:
@@ -75,14 +93,14 @@ def place_of(name: str) -> Place | None:
         year=match["year"],
         month=match["month"],
         id=match["id"],
-        is_report=match["report"] is not None,
+        suffix=match["suffix"],
     )
 
 
-def place_for(record: Record) -> Place:
-    """Where a record belongs."""
-    at = record.recorded_at
-    return Place(runner=record.runner, year=f"{at:%Y}", month=f"{at:%m}", id=record.id)
+def place_for(stored: Record | Imported) -> Place:
+    """Where a record or an import belongs."""
+    at, suffix = stored.recorded_at, SUFFIX if isinstance(stored, Record) else IMPORT_SUFFIX
+    return Place(runner=stored.runner, year=f"{at:%Y}", month=f"{at:%m}", id=stored.id, suffix=suffix)
 
 
 def decode_report(data: bytes, name: str) -> CheckReport:
@@ -112,7 +130,8 @@ def check_file(name: str, data: bytes) -> Place:
         if place.is_report:
             _check_report(place, decode_report(data, name))
         else:
-            _check_record(place, decode_record(data, name))
+            decode = decode_imported if place.is_import else decode_record
+            _check_stored(place, decode(data, name))
     except HistoryError as error:  # it may quote what anybody wrote
         raise HistoryError(printable(str(error))[:_LONGEST_MESSAGE], hint=error.hint) from error
     return place
@@ -134,11 +153,12 @@ def check_size(name: str, size_bytes: int) -> None:
         raise HistoryError(f"{name}: {size_bytes / 2**20:,.0f} MiB are no record: more than {largest_mb:.0f} MiB")
 
 
-def _check_record(place: Place, record: Record) -> None:
-    belongs = place_for(record)
+def _check_stored(place: Place, stored: Record | Imported) -> None:
+    belongs = place_for(stored)
     if belongs != place:
+        what = "import" if place.is_import else "record"
         raise HistoryError(
-            f"{place.name}: it is the record {belongs.name}, by its runner, recorded_at and id",
+            f"{place.name}: it is the {what} {belongs.name}, by its runner, recorded_at and id",
             hint="a file of a history stays where it was written, and as it was written",
         )
 

@@ -1,8 +1,9 @@
-"""Numbers on a command line: what is none, or out of range, is refused by argparse in its own words."""
+"""Numbers and days on a command line: what is none, or out of range, is refused by argparse in its own words."""
 
 from __future__ import annotations
 
 import argparse
+from datetime import date
 from typing import TypeVar
 
 _Number = TypeVar("_Number", int, float)
@@ -45,6 +46,14 @@ def port(text: str) -> int:
     if not 0 <= number < 65_536:  # noqa: PLR2004  # what a port is
         raise argparse.ArgumentTypeError(f"{text} is no port")
     return number
+
+
+def day(text: str) -> date:
+    """A day of the calendar, such as 2023-10-12."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is no day such as 2023-10-12") from error
 
 
 def count(text: str) -> int:

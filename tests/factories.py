@@ -11,6 +11,8 @@ import msgspec
 
 from regress.artifact import Artifact, MlcBuild, Model
 from regress.baseline import references_of
+from regress.imported import SCHEMA as IMPORT_SCHEMA
+from regress.imported import Imported, Source, named
 from regress.metric import METRICS, Direction
 from regress.profile import SCHEMA as PROFILE_SCHEMA
 from regress.profile import KernelTime, PhaseTimes, Profile
@@ -195,6 +197,23 @@ def make_record(
         cases=cases or (make_case(),),
     )
     return msgspec.structs.replace(record, **changes)
+
+
+def make_import(decode: float = 45.0, at: datetime = NOON, **changes: Any) -> Imported:
+    """Figures that somebody else measured of the case."""
+    imported = Imported(
+        schema=IMPORT_SCHEMA,
+        id="-",
+        recorded_at=at,
+        runner="bench",
+        source=Source(file="table.csv", sha256=sha("table"), format="benchmark.py csv", row=1),
+        toolchain="mlc-2023",
+        device="NVIDIA Jetson AGX Orin",
+        case=CASE,
+        values={"prefill_tokens_per_s": 900.0, "decode_tokens_per_s": decode},
+        runs=10,
+    )
+    return named(msgspec.structs.replace(imported, **changes))
 
 
 def make_reference(record: Record, key: str = CASE, **changes: Any) -> Reference:

@@ -13,6 +13,7 @@ from factories import CASE, NOON, make_case, make_record, make_report, sha
 from regress.baseline import Baseline, Session, StoredReference, values_of
 from regress.baseline import Case as BaselineCase
 from regress.history import REPORT_SUFFIX
+from regress.imported import Imported
 from regress.record import digest, encode
 from regress.site.build import _whole, build
 from regress.site.chapter import Chapter
@@ -21,7 +22,7 @@ from regress.site.facts import in_order
 from regress.site.index import CSV
 from regress.site.overview import view_of
 from regress.site.render import Pages
-from regress.site.sketch import sketch
+from regress.site.sketch import sketch, sketch_import
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,28 +107,30 @@ def _reference(record: Record, key: str, reason: str) -> StoredReference:
     )
 
 
-def facts(each: Entry) -> Facts:
-    """What the site reads of the run, from what would stand in its files."""
+def facts(each: Entry | Imported) -> Facts:
+    """What the site reads of the run or the import, from what would stand in its files."""
+    if isinstance(each, Imported):
+        return sketch_import(encode(each), "import.json")
     report = encode(each.report) if each.report else None
     return sketch(encode(each.record), report, "record.json", f"record{REPORT_SUFFIX}")
 
 
-def runs_of(*entries: Entry) -> list[Facts]:
+def runs_of(*entries: Entry | Imported) -> list[Facts]:
     """The facts of those runs, oldest first."""
     return in_order(facts(each) for each in entries)
 
 
-def view(*entries: Entry, baseline: Baseline | None = None) -> View:
+def view(*entries: Entry | Imported, baseline: Baseline | None = None) -> View:
     """All that is shown of the runner of those runs."""
     return view_of(runs_of(*entries), baseline)
 
 
-def series(*entries: Entry, key: str = CASE, baseline: Baseline | None = None) -> Series:
+def series(*entries: Entry | Imported, key: str = CASE, baseline: Baseline | None = None) -> Series:
     """The series of a case over those runs."""
     return next(each for each in view(*entries, baseline=baseline).series if each.key == key)
 
 
-def runner(*entries: Entry, baseline: Baseline | None = None) -> Runner:
+def runner(*entries: Entry | Imported, baseline: Baseline | None = None) -> Runner:
     """What the pages over all runners show of the runner of those runs."""
     return view(*entries, baseline=baseline).runner
 

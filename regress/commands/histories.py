@@ -49,7 +49,9 @@ def verify(args: argparse.Namespace) -> int:
         _print_json(msgspec.structs.asdict(inspection))
     else:
         sys.stdout.write("".join(f"{problem}\n" for problem in inspection.problems))
-    counts = f"records {inspection.records:,}, reports {inspection.reports:,}, problems {len(inspection.problems):,}"
+    counts = f"records {inspection.records:,}, reports {inspection.reports:,}"
+    counts += f", imports {inspection.imports:,}" if inspection.imports else ""
+    counts += f", problems {len(inspection.problems):,}"
     say(f"{root}: {counts}")
     return errors.EXIT_HISTORY if inspection.problems else errors.EXIT_PASS
 

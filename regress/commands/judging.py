@@ -34,7 +34,7 @@ def check(args: argparse.Namespace) -> int:
         from regress.commands.measuring import check_now  # noqa: PLC0415  # judging a record starts nothing
 
         return check_now(args, workspace)
-    measuring = {"toolchain", "prompt", "new_tokens", "budget", "flag", "rebuild"}
+    measuring = {"dry_run", "toolchain", "prompt", "new_tokens", "budget", "flag", "rebuild"}
     given = sorted(option for option in measuring if getattr(args, option))
     if given:
         raise UsageError(f"check: --{given[0].replace('_', '-')} is for measuring, --record judges what was measured")

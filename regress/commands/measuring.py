@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regress import errors, pipeline
-from regress.bench import harness_digest, parse_prompts
+from regress import errors, pipeline, sheet
+from regress.bench import parse_prompts
 from regress.campaign import Side
 from regress.check import judge_builds
 from regress.commands.choosing import chosen_cases
@@ -18,15 +17,18 @@ from regress.pipeline import Plan
 from regress.progress import Reporter
 from regress.proposal import FEWEST_RUNS, FEWEST_SESSIONS
 from regress.record import encode
-from regress.report.machine import report_json
+from regress.rehearsal import beside, holds_here, python_of, rehearse
+from regress.report.machine import prospect_json, report_json
+from regress.report.prospect import prospect_text
 from regress.report.text import averages_text, failure_hint, report_text
-from regress.workspace import open_workspace
+from regress.workspace import open_workspace, shown
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
     from regress.baseline import Baseline
+    from regress.prospect import Prospect
     from regress.record import Failure, Record
     from regress.verdict import CheckReport
     from regress.workspace import Workspace
@@ -40,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     """`regress run`: all of it. The last toolchain is the candidate."""
     workspace = open_workspace(args)
     job = job_of(workspace, args)
-    names = list(args.toolchain or workspace.config.run.toolchains)
+    names = list(args.toolchain or workspace.config.measured(job.baseline.runner))
     plan = _with_reference(job, [Side(toolchain=name, flags=job.flags) for name in names])
     records, report = _judge_and_save(job, plan)
     _print_report(report, records[-1], as_json=args.json)
@@ -68,23 +70,31 @@ def _publish(workspace: Workspace, job: Job) -> bool:
 def check_now(args: argparse.Namespace, workspace: Workspace) -> int:
     """`regress check` without a record: measures one toolchain and judges it by the stored references.
 
-    Where the sessions of those differ too much, the reference's own artifact is measured beside it.
+    Where the sessions of those differ too much, the reference's own artifact is measured beside it. With `--dry-run` it
+    says all that, and measures nothing.
     """
     job = job_of(workspace, args)
-    name = args.toolchain or workspace.config.run.toolchains[-1]
-    if not _holds_here(job, name):
+    name = _judged(workspace, job, args)
+    if args.dry_run:
+        return _print_prospect(args, rehearse(job, name, shown(workspace.baseline_path)))
+    if not holds_here(job, name):
         job.reporter.note(
             f"{workspace.baseline_name} has no references that hold here: `regress run` measures them beside"
         )
     plan = Plan(sides=[Side(toolchain=name, flags=job.flags)])
-    if _holds_here(job, name) and job.baseline.pairs():
+    if (paired := beside(job, name)) is not None:
         job.reporter.note(
             f"{workspace.baseline_name}: its sessions differ, so its own artifact is measured side by side"
         )
-        plan = Plan(sides=[Side(toolchain=job.baseline.toolchain), *plan.sides], beside=0)
+        plan = Plan(sides=[Side(toolchain=paired), *plan.sides], beside=0)
     records, report = _judge_and_save(job, plan)
     _print_report(report, records[-1], as_json=args.json)
     return errors.EXIT_PASS if args.exit_zero else report.exit_code
+
+
+def _print_prospect(args: argparse.Namespace, prospect: Prospect) -> int:
+    sys.stdout.write(prospect_json(prospect) if args.json else prospect_text(prospect))
+    return errors.EXIT_PASS if args.exit_zero else prospect.exit_code
 
 
 def compare(args: argparse.Namespace) -> int:
@@ -102,13 +112,18 @@ def compare(args: argparse.Namespace) -> int:
 def bench(args: argparse.Namespace) -> int:
     """`regress bench`: measures one toolchain and records it; no verdict."""
     workspace = open_workspace(args)
+    table = Path(args.save) if args.save else None
+    if table is not None:
+        sheet.require_appendable(table)
     job = job_of(workspace, args)
-    records = pipeline.measure(job, [args.toolchain or workspace.config.run.toolchains[-1]])
+    records = pipeline.measure(job, [_judged(workspace, job, args)])
     paths = pipeline.save(job, records)
     if args.json:
         sys.stdout.write(encode(records[0]).decode())
     else:
         sys.stdout.write(f"{paths[0]}\n{averages_text(records[0])}")
+    if table is not None:
+        sheet.append(table, records[0])
     return failure_code(records[0])
 
 
@@ -119,7 +134,7 @@ def build(args: argparse.Namespace) -> int:
     """
     workspace = open_workspace(args)
     job = job_of(workspace, args)
-    record = pipeline.measure(job, [args.toolchain or workspace.config.run.toolchains[-1]], replicates=0)[0]
+    record = pipeline.measure(job, [_judged(workspace, job, args)], replicates=0)[0]
     failures = [(case.key, case.failure) for case in record.cases if case.failure]
     if failures:
         path = pipeline.save(job, [record])[0]
@@ -134,6 +149,11 @@ def build(args: argparse.Namespace) -> int:
         sys.stdout.write(_artifacts_text(record, workspace))
     print_failures(record, failures)
     return failure_code(record)
+
+
+def _judged(workspace: Workspace, job: Job, args: argparse.Namespace) -> str:
+    """The toolchain that a command line names, or the one that the baseline's runner judges."""
+    return args.toolchain or workspace.config.measured(job.baseline.runner)[-1]
 
 
 def _judge_and_save(job: Job, plan: Plan) -> tuple[list[Record], CheckReport]:
@@ -215,18 +235,10 @@ def _with_reference(job: Job, sides: list[Side]) -> Plan:
     The baseline's own toolchain, built as its cases say, is put in front where its stored references cannot be used
     here; it is not measured twice.
     """
-    if not pipeline.needs_reference(job, _python_of(job, sides[-1].toolchain)):
+    if not pipeline.needs_reference(job, python_of(job, sides[-1].toolchain)):
         return Plan(sides=sides)
     reference = Side(toolchain=job.baseline.toolchain)
     return Plan(sides=[reference, *(side for side in sides[:-1] if side != reference), sides[-1]], beside=0)
-
-
-def _holds_here(job: Job, name: str) -> bool:
-    return job.baseline.holds_for(job.machine(_python_of(job, name)), harness_digest(), job.method)
-
-
-def _python_of(job: Job, name: str) -> str:
-    return job.config.toolchain(name).python or platform.python_version()
 
 
 def _print_report(report: CheckReport, record: Record, *, as_json: bool) -> None:

@@ -35,7 +35,7 @@ def profile(args: argparse.Namespace) -> int:
     require_own_builds(job.baseline, "profile")
     _require_flags(job.flags)
     say(f"built with {_words(FLAGS)}, whatever the case says: kernels inside a CUDA graph are not seen one by one")
-    found = take(job, args.toolchain or workspace.config.run.toolchains[-1])
+    found = take(job, args.toolchain or workspace.config.measured(job.baseline.runner)[-1])
     if not isinstance(found, Profile):
         print_failures(found, [(case.key, case.failure) for case in found.cases if case.failure])
         return failure_code(found)

@@ -33,7 +33,7 @@ def drill(args: argparse.Namespace) -> int:
     workspace = open_workspace(args)
     job = job_of(workspace, args, _drilled(workspace.baseline(), args))
     require_own_builds(job.baseline, "drill")
-    found = put_faults_in(job, args.toolchain or workspace.config.run.toolchains[-1], args.loss)
+    found = put_faults_in(job, args.toolchain or workspace.config.measured(job.baseline.runner)[-1], args.loss)
     sys.stdout.write(faults_json(found) if args.json else faults_text(found))
     what = {fault.found for fault in found}
     if "green" in what:

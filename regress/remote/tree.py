@@ -73,10 +73,13 @@ def message(names: Sequence[str]) -> str:
     """What the log of the branch says of those files, in one line."""
     places = [place for place in map(place_of, names) if place]
     runners = ", ".join(sorted({place.runner for place in places}))
-    records = [place for place in places if not place.is_report]
-    if len(records) == 1:
+    imports = sum(place.is_import for place in places)
+    records = [place for place in places if not (place.is_report or place.is_import)]
+    if len(records) == 1 and not imports:
         return f"{runners}: {records[0].id}"
-    return f"{runners}: {_counted(len(records), 'record')}, {_counted(len(places) - len(records), 'report')}"
+    reports = len(places) - len(records) - imports
+    parts = [_counted(len(records), "record"), _counted(reports, "report")]
+    return f"{runners}: {', '.join([*parts, *([_counted(imports, 'import')] if imports else [])])}"
 
 
 def _counted(count: int, word: str) -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from regress.delivery import Deliveries
+    from regress.prospect import Prospect
     from regress.trend import TrendReport
     from regress.verdict import CheckReport
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 def report_json(report: CheckReport | TrendReport) -> str:
     """The report as stored, with its gravest outcome and the exit code that says it in front; ends with a newline."""
     fields = {"outcome": report.outcome, "exit_code": report.exit_code, **msgspec.to_builtins(report)}
+    return msgspec.json.format(msgspec.json.encode(fields), indent=1).decode() + "\n"
+
+
+def prospect_json(prospect: Prospect) -> str:
+    """What a check would do, with whether it could judge and the exit code in front; ends with a newline."""
+    fields = {"possible": prospect.possible, "exit_code": prospect.exit_code, **msgspec.to_builtins(prospect)}
     return msgspec.json.format(msgspec.json.encode(fields), indent=1).decode() + "\n"
 
 

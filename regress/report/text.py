@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from typing import TYPE_CHECKING
 
+from regress.averages import averages_of
 from regress.metric import METRICS
 from regress.report.telemetry import telemetry_line
 
@@ -81,24 +81,15 @@ def averages_text(record: Record) -> str:
 
 
 def _averages(case: CaseResult) -> str:
-    prompt, new = case.workload.prompt_tokens, case.workload.new_tokens
-    prefill_times = _times(case, "prefill_tokens_per_s", prompt)
-    decode_times = _times(case, "decode_tokens_per_s", new)
-    if not prefill_times or not decode_times:
+    found = averages_of(case)
+    if found is None:
         return ""
-    # A rate is the work over the mean time: the mean of rates would count fast runs twice.
-    prefill_time, decode_time = statistics.fmean(prefill_times), statistics.fmean(decode_times)
     return (
-        f"AVERAGE OVER {len(prefill_times)} RUNS, input={prompt}, output={new}\n"
-        f"{_artifact_name(case)}: prefill_time {prefill_time:.4f} sec, "
-        f"prefill_rate {prompt / prefill_time:.1f} tokens/sec, "
-        f"decode_time {decode_time:.4f} sec, decode_rate {new / decode_time:.1f} tokens/sec\n"
+        f"AVERAGE OVER {found.runs} RUNS, input={case.workload.prompt_tokens}, output={case.workload.new_tokens}\n"
+        f"{_artifact_name(case)}: prefill_time {found.prefill_time_s:.4f} sec, "
+        f"prefill_rate {found.prefill_tokens_per_s:.1f} tokens/sec, "
+        f"decode_time {found.decode_time_s:.4f} sec, decode_rate {found.decode_tokens_per_s:.1f} tokens/sec\n"
     )
-
-
-def _times(case: CaseResult, metric: str, tokens: int) -> list[float]:
-    """Seconds that each timed repeat took, in all replicates."""
-    return [tokens / rate for replicate in case.replicates for rate in replicate.samples.get(metric, ())]
 
 
 def _artifact_name(case: CaseResult) -> str:

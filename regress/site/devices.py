@@ -76,7 +76,7 @@ def device_of(series: Series) -> Device | None:
     Of runs that can be compared with the newest one: on the same machine, with the same harness and weights.
     """
     current = series.current
-    if not current:
+    if not current or series.is_imported:
         return None
     point = next((point for point in reversed(current) if point.outcome not in _WORSE), current[-1])
     return Device(

@@ -131,6 +131,7 @@ class Run(Fact, frozen=True):
         packages: Name and version of every package of the toolchain.
         environment: The machine.
         harness: SHA-256 of the worker that measured.
+        imported: Where the figures were imported from; empty for a run of our own.
         outcome: The gravest verdict; `None` where it was not judged.
         baseline: Name of the baseline file it was judged by.
         reference: Name of the toolchain it was compared with.
@@ -145,6 +146,7 @@ class Run(Fact, frozen=True):
     packages: tuple[tuple[str, str], ...]
     environment: Environment
     harness: str
+    imported: str = ""
     outcome: Outcome | None = None
     baseline: str | None = None
     reference: str | None = None

@@ -96,9 +96,11 @@ class Lengths(LengthsName, frozen=True):
 
 
 def lengths_of(series: Iterable[Series]) -> list[Lengths]:
-    """What there is of one runner's series: each model, built in one way, that has more than one length of prompt."""
+    """What one runner measured: each model, built in one way, that has more than one length of prompt."""
     groups: dict[str, list[Series]] = {}
     for each in series:
+        if each.is_imported:
+            continue
         groups.setdefault(each.key.rpartition("/")[0], []).append(each)
     return [
         _lengths(sorted(group, key=lambda each: tokens(each.workload)))

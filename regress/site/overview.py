@@ -105,8 +105,8 @@ class Runner(Fact, frozen=True):
 
     Attributes:
         name: Its nickname.
-        newest: Its newest run.
-        count: How many runs it has.
+        newest: Its newest run; the newest import where nothing was measured.
+        count: How many runs it has, imports left out.
         good: The newest run that was judged and in order; `None` where there is none.
         judged: The newest run that was judged; `None` where none was.
         lines: Its cases: those of the newest run first.
@@ -160,10 +160,10 @@ def view_of(found: Sequence[Facts], baseline: Baseline | None) -> View:
         found: Its runs, oldest first; at least one.
         baseline: Its baseline; `None` where it has none.
     """
-    runs = [each.run for each in found]
-    known = labels(runs)
+    everything = [each.run for each in found]
+    runs, known = [run for run in everything if not run.imported], labels(everything)
     series = all_series(found, known, baseline)
-    runner = _runner(runs, known, series, baseline)
+    runner = _runner(everything, known, series, baseline)
     cited = {run.id for run in _cited(runner, series)} | {run.id for run in runs[-NEWEST_RUNS:]}
     cited |= {run.reference_run for run in runs if run.id in cited and run.reference_run}
     choices = tuple(
@@ -175,20 +175,21 @@ def view_of(found: Sequence[Facts], baseline: Baseline | None) -> View:
 
 
 def _runner(
-    runs: Sequence[Run],
+    everything: Sequence[Run],
     known: Mapping[tuple[str, str], str],
     series: Sequence[Series],
     baseline: Baseline | None,
 ) -> Runner:
     """A runner, but for the runs of it that have a page."""
+    runs = [run for run in everything if not run.imported]
     happened = tuple(event for each in series for event in events(each, baseline))
     happened = tuple(sorted(happened, key=lambda event: (event.first.run.recorded_at, event.case), reverse=True))
     lines = tuple(_line(each) for each in series)
     usual = {point.run.id for each in series for point in each.points if point.usual}
     judged = [run for run in runs if run.outcome and run.id in usual]
     return Runner(
-        name=runs[0].runner,
-        newest=runs[-1],
+        name=everything[0].runner,
+        newest=(runs or everything)[-1],
         count=len(runs),
         good=next((run for run in reversed(judged) if run.outcome in ("pass", "improved")), None),
         judged=judged[-1] if judged else None,
@@ -253,8 +254,9 @@ def _bump(
     lines: Sequence[Line],
     found: Sequence[Event],
 ) -> Bump | None:
-    identities = list(known)
-    if len(identities) == 1:
+    measured = {(run.toolchain, run.fingerprint) for run in runs}
+    identities = [each for each in known if each in measured]
+    if len(identities) < 2:  # noqa: PLR2004  # from one to another
         return None
     before, after = identities[-2:]
     old, new = (

@@ -54,6 +54,11 @@ def value(found: Value | None) -> Markup:
     return Markup(f"<strong>{units.rate(found.median)}</strong>\n{note}")  # noqa: S704  # digits
 
 
+def alone(found: Value | None) -> Markup:
+    """A rate of which nobody knows how it varies."""
+    return NOTHING if found is None else Markup(f"<strong>{units.rate(found.median)}</strong>")  # noqa: S704  # digits
+
+
 def digest(sha256: str) -> Markup:
     """The start of a digest, with all of it in its title."""
     return Markup(_digest(sha256))  # noqa: S704  # escaped there

@@ -171,6 +171,7 @@ def _object(series: Series, points: Sequence[Point]) -> dict[str, Any]:
         "label": [labels[point.label] for point in points],
         "segment": [point.segment for point in points],
         "usual": [int(point.usual) for point in points],
+        "imported": [[number, point.run.imported] for number, point in enumerate(points) if point.run.imported],
         "broken": [[number, _fault(point)] for number, point in enumerate(points) if point.case.fault],
         "metrics": {
             metric: _columns(points, metric) for metric in SHOWN if any(p.case.values.get(metric) for p in points)

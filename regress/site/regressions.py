@@ -77,7 +77,7 @@ class Event(Fact, frozen=True):
 
 def events(series: Series, baseline: Baseline | None) -> Iterator[Event]:
     """What happened in a series, as the runner's baseline sees it."""
-    points = [point for point in series.points if point.usual]
+    points = [point for point in series.points if point.usual and not point.run.imported]
     for metric in dict.fromkeys(metric for point in points for metric in _judged(point.case)):
         yield from (_accepted(event, baseline) for event in _of_metric(series, points, metric))
 

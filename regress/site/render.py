@@ -243,6 +243,7 @@ def _devices_url(series: Series) -> str:
 
 
 _GLOBALS = {
+    "alone": parts.alone,
     "badge": parts.badge,
     "nothing": parts.NOTHING,
     "outcomes": parts.OUTCOMES,

@@ -57,15 +57,18 @@ class Point(Fact, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """Runs that can be compared: of one machine, one harness and the same weights."""
+    """Runs that can be compared: of one machine, one harness and the same weights; or what was imported of a device."""
 
     environment: Environment
     harness: str
     model_digest: str
+    is_imported: bool = False
 
     @property
     def name(self) -> str:
         """What tells it from the others of a series."""
+        if self.is_imported:
+            return f"imported, {self.environment.device}"
         machine, harness, model = (
             digest[:_DIGEST] for digest in (self.environment.fingerprint, self.harness, self.model_digest)
         )
@@ -114,14 +117,21 @@ class Series(Keyed):
 
     @property
     def current(self) -> tuple[Point, ...]:
-        """The runs that can be compared with the newest measured one, oldest first."""
-        measured = [point for point in self.points if point.usual and point.case.values]
+        """The runs that can be compared with the newest measured one, oldest first; of imports alone, these."""
+        usual = [point for point in self.points if point.usual and point.case.values]
+        measured = [point for point in usual if bool(point.run.imported) == self.is_imported]
         return tuple(point for point in measured if point.segment == measured[-1].segment)
 
     @property
     def newest(self) -> Point:
-        """The newest run of the case with the usual flags, else of any."""
-        return next((point for point in reversed(self.points) if point.usual), self.points[-1])
+        """The newest run of the case with the usual flags, else of any; an import where there is nothing else."""
+        usual = next((point for point in reversed(self.points) if point.usual and not point.run.imported), None)
+        return usual or next((point for point in reversed(self.points) if not point.run.imported), self.points[-1])
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether nothing of it was measured here."""
+        return all(point.run.imported for point in self.points)
 
     @property
     def judged(self) -> Point | None:
@@ -139,7 +149,7 @@ class Series(Keyed):
     def traces(self) -> tuple[str, ...]:
         """Names of what a chart tells apart: each segment, and last the builds with other flags where there are any."""
         others = () if all(point.usual for point in self.points) else ("other build flags",)
-        if len(self.segments) == 1:
+        if len(self.segments) == 1 and not self.segments[0].is_imported:
             return (self.segments[0].environment.device, *others)
         return (*(segment.name for segment in self.segments), *others)
 
@@ -199,6 +209,8 @@ def _series(
         bands={},
         steps=(),
     )
+    if series.is_imported:
+        return series
     return replace(series, bands=_bands(series, baseline, asked), steps=tuple(_steps(series.current)))
 
 
@@ -214,7 +226,12 @@ def _segment(run: Run, case: Case, segments: dict[_Identity, Segment], points: S
     """
     identity = (run.environment.fingerprint, run.harness, case.model_digest)
     if case.model_digest:
-        new = Segment(environment=run.environment, harness=run.harness, model_digest=case.model_digest)
+        new = Segment(
+            environment=run.environment,
+            harness=run.harness,
+            model_digest=case.model_digest,
+            is_imported=bool(run.imported),
+        )
         segments.setdefault(identity, new)
         return list(segments).index(identity)
     alike = [number for number, known in enumerate(segments) if known[:2] == identity[:2]]

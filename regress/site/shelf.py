@@ -11,7 +11,7 @@ from regress.errors import HistoryError
 from regress.history import Files  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.site.facts import Facts  # noqa: TC001  # as above
 from regress.site.ledger import keep, recall
-from regress.site.sketch import sketch
+from regress.site.sketch import sketch, sketch_import
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,11 +74,14 @@ def _sorted_out(read: Mapping[Files, Facts | str]) -> tuple[dict[Files, Facts], 
 
 
 def _read(root: Path, files: Files) -> Facts | str:
-    """The facts of a run, or what is wrong with its files."""
+    """The facts of a run or an import, or what is wrong with its files."""
     try:
-        record = (root / files.name).read_bytes()
+        data = (root / files.name).read_bytes()
         report = None if files.report is None else (root / files.report_name).read_bytes()
-        facts = sketch(record, report, files.name, files.report_name)
+        if files.is_import:
+            facts = sketch_import(data, files.name)
+        else:
+            facts = sketch(data, report, files.name, files.report_name)
     except OSError as error:
         name = files.name if error.filename == str(root / files.name) else files.report_name
         return f"{name}: {error.strerror or error}"

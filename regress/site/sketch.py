@@ -12,8 +12,9 @@ import msgspec
 
 from regress.errors import HistoryError
 from regress.guard import discards
+from regress.imported import decode_imported
 from regress.recipe import own_flags
-from regress.record import SCHEMA, CaseKey, Environment, RecordId, Stage, first_duplicate
+from regress.record import SCHEMA, CaseKey, Environment, RecordId, Stage, digest, first_duplicate
 from regress.replicate import Discarded, GuardReason  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.site.facts import SHOWN, Case, Facts, Fault, Run, Said, Value, median, value_of
 from regress.stored import DAMAGED, Instant, Positive, RunnerName, Sha256
@@ -112,6 +113,9 @@ class _Report(_Part, frozen=True):
     reference_record: str | None = None
 
 
+IMPORTED = "imported"
+"""Stands for the digests of what nobody knows of an import: harness, weights and toolchain."""
+
 P = TypeVar("P", _Record, _Report)
 
 
@@ -133,6 +137,44 @@ def sketch(record: bytes, report: bytes | None, name: str, report_name: str) -> 
     if duplicate is not None:
         raise HistoryError(f"{name}: cases: '{duplicate}' stands twice")
     return Facts(run=_run(seen, said), cases=tuple(_cases(seen.cases, said.verdicts if said else ())))
+
+
+def sketch_import(data: bytes, name: str) -> Facts:
+    """The facts of an import, as a run of one case and one sample, of a machine of which the device alone is known.
+
+    Args:
+        data: Content of its file.
+        name: The file's name, for errors.
+
+    Raises:
+        HistoryError: It is truncated, of a newer schema, or a field is missing, unknown or out of range.
+    """
+    found = decode_imported(data, name)
+    machine = Environment(
+        fingerprint=digest(found.device),
+        system="not known",
+        kernel="not known",
+        machine="not known",
+        cpu="not known",
+        cpu_count=1,
+        memory_bytes=0,
+        device=found.device,
+        python="0.0",
+    )
+    averaged = f", average of {found.runs} runs" if found.runs else ""
+    run = Run(
+        id=found.id,
+        runner=found.runner,
+        recorded_at=found.recorded_at,
+        toolchain=found.toolchain,
+        fingerprint=IMPORTED,
+        packages=(),
+        environment=machine,
+        harness=IMPORTED,
+        imported=f"{found.source.file}, row {found.source.row} ({found.source.format}){averaged}",
+    )
+    values = {metric: value_of([value]) for metric, value in found.values.items() if metric in SHOWN}
+    return Facts(run=run, cases=(Case(key=found.case, values=values, model_digest=IMPORTED),))
 
 
 def _decoded(data: bytes, kind: type[P], newest: int, name: str) -> P:

@@ -178,15 +178,16 @@ class _Plot(Frame):
 
 
 def _kind(series: Series, point: Point, metric: str) -> str:
-    """The classes of a dot: its verdict's, its trace's, and of builds with other flags one more."""
+    """The classes of a dot: its verdict's, its trace's, and of builds with other flags and of imports one more."""
     said = point.case.verdict(metric)
     kinds = [said.outcome if said else "unjudged", slot(series.trace(point))]
-    return " ".join(kinds if point.usual else [*kinds, "other"])
+    return " ".join(kinds if point.usual and not point.run.imported else [*kinds, "other"])
 
 
 def _title(series: Series, point: Point, value: Value) -> str:
     flags = "".join(f", {name}={setting}" for name, setting in series.other_flags(point).items())
-    return f"{point.label}, {units.when(point.run.recorded_at)}: {units.rate(value.median)}{flags}"
+    source = f", imported from {point.run.imported}" if point.run.imported else ""
+    return f"{point.label}, {units.when(point.run.recorded_at)}: {units.rate(value.median)}{flags}{source}"
 
 
 def _ends(points: Sequence[Point], metric: str, band: Band | None) -> tuple[float, float] | None:

@@ -295,10 +295,11 @@ def installed(spec: ToolchainSpec, home: Path, *, check: Path = smoke.SCRIPT) ->
 
 def listing(config: Config, home: Path) -> list[Listed]:
     """Every declared toolchain, in the file's order, and where it stands; starts no process."""
-    return [_listed(spec, home) for spec in config.toolchains.values()]
+    return [listed(spec, home) for spec in config.toolchains.values()]
 
 
-def _listed(spec: ToolchainSpec, home: Path) -> Listed:
+def listed(spec: ToolchainSpec, home: Path) -> Listed:
+    """A declared toolchain and where it stands; starts no process."""
     if spec.kind == "current":
         return Listed(spec=spec, state="here", toolchain=None)
     if spec.kind == "container":

@@ -44,10 +44,13 @@ function unitOf(metric, chosen) {
 function hover(index, metric) {
   const column = data.metrics[metric];
   const text = column.texts?.get(index);
+  const source = data.sources.get(index);
+  const range = `(${shown(column.low[index], column.unit)} to ${shown(column.high[index], column.unit)}, ${column.count[index]} replicates)`;
   return [
     `<b>${escaped(data.labels[data.label[index]])}</b>, ${day(data.times[index])} UTC`,
-    `${shown(column.median[index], column.unit)} (${shown(column.low[index], column.unit)} to ${shown(column.high[index], column.unit)}, ${column.count[index]} replicates)`,
+    `${shown(column.median[index], column.unit)}${source ? "" : ` ${range}`}`,
     ...(text ? [escaped(text)] : column.outcome?.[index] ? [column.outcome[index]] : []),
+    ...(source ? [`imported from ${escaped(source)}, not judged`] : []),
   ].join("<br>");
 }
 
@@ -80,7 +83,7 @@ function traceOf(metric, axis, indices, name, slot, chosen) {
   };
 }
 
-// One trace for each machine, and one for builds with other flags than the case is about.
+// One trace for each machine, one for what was imported of a device, and one for builds with other flags.
 function traces(metric, axis, chosen) {
   const measured = data.metrics[metric].median.flatMap((value, index) => (value === null ? [] : [index]));
   const slotOf = (index) => (data.usual[index] ? data.segment[index] : data.traces.length - 1);
@@ -88,7 +91,7 @@ function traces(metric, axis, chosen) {
     const indices = measured.filter((index) => slotOf(index) === slot);
     if (!indices.length) return [];
     const trace = traceOf(metric, axis, indices, name, slot, chosen);
-    return data.usual[indices[0]] ? trace : { ...trace, mode: "markers", marker: { ...trace.marker, symbol: "circle-open" } };
+    return data.usual[indices[0]] && !data.sources.has(indices[0]) ? trace : { ...trace, mode: "markers", marker: { ...trace.marker, symbol: "circle-open" } };
   });
 }
 
@@ -195,6 +198,7 @@ function rows() {
 }
 
 function start() {
+  data.sources = new Map(data.imported);
   for (const column of Object.values(data.metrics)) column.texts = column.text && new Map(column.text);
   for (const [name, column] of Object.entries(data.metrics)) {
     if (!RATES.includes(name)) form.elements.show.add(new Option(column.label.toLowerCase(), name));

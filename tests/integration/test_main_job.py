@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -318,6 +319,32 @@ def test_a_prompt_file_is_measured(machine: Machine, first_run: process.Output) 
     assert case.key == "llama-mini/q4f32_1/llvm/p33+5"
     assert len(case.replicates[0].token_ids) == 6
     assert "AVERAGE OVER 3 RUNS, input=33, output=5" in output.stdout
+
+
+def test_the_table_of_benchmark_py_is_continued(machine: Machine, first_run: process.Output) -> None:
+    """One line per case and run, with the rates that are printed; one with other columns stops before measuring."""
+    assert first_run.exit.ok
+    (machine.folder / "one.json").write_text(json.dumps([{"tokens": [1, 5, 9]}]), encoding="utf-8")
+    asked = ["bench", "--prompt", "one.json", "--max-new-tokens", "4", "--replicates", "1", "--save", "table.csv"]
+    outputs = [machine.regress(*asked) for _ in range(2)]
+    assert all(output.exit.ok for output in outputs), outputs[0].stderr
+    rows = list(csv.DictReader((machine.folder / "table.csv").read_text(encoding="utf-8").splitlines()))
+    assert len(rows) == 2
+    for row, output in zip(rows, outputs, strict=True):
+        assert (row["hostname"], row["model"], row["input_tokens"], row["output_tokens"]) == (
+            "here",
+            "llama-mini",
+            "3",
+            "4",
+        )
+        assert f"decode_rate {float(row['decode_rate']):.1f} tokens/sec" in output.stdout
+        assert float(row["output_tokens"]) / float(row["decode_time"]) == pytest.approx(
+            float(row["decode_rate"]), rel=1e-4
+        )
+    before = machine.records()
+    (machine.folder / "other.csv").write_text("a,b\n", encoding="utf-8")
+    assert machine.regress(*asked[:-1], "other.csv").exit.code == 3
+    assert machine.records() == before
 
 
 def test_a_prompt_beyond_the_vocabulary_is_refused(machine: Machine, first_run: process.Output) -> None:

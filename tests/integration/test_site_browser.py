@@ -9,6 +9,7 @@ import math
 import os
 import shutil
 import statistics
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
@@ -17,12 +18,13 @@ import msgspec
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from factories import CASE, make_case, make_record
+from factories import CASE, NOON, make_case, make_import, make_record
 from scipy.stats import ttest_ind
-from site_entries import built
+from site_entries import built, entry, later, store
 from site_sample import LENGTHS, LLAMA_2, of_length, sample_history, wide_history
 
 from regress.baseline import Baseline, parse_baseline
+from regress.history import append_import
 from regress.site import Entry
 
 if TYPE_CHECKING:
@@ -174,6 +176,27 @@ def series_tab(opened: Callable[..., tuple[BrowserContext, Visit]]) -> Iterator[
     context, seen = opened(SERIES)
     yield seen.tab
     context.close()
+
+
+def test_imported_figures_are_rings_with_their_source(browser: Browser, tmp_path: Path) -> None:
+    """A trace of their own without a line; the hover has one value, and where it comes from."""
+    records = store([entry(), entry(later(1))], tmp_path / "site-history")
+    append_import(make_import(at=NOON - timedelta(days=1)), records)
+    root = built(tmp_path / "site", None).parent
+    tab, complaints = browser.new_page(), list[str]()
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    go(tab, root, f"series/bench/{CASE.replace('/', '~')}.html")
+    first, second, *_ = tab.evaluate(
+        "document.querySelector('.chart').data.map(({name, mode, marker, text}) => [name, mode, marker.symbol, text])"
+    )
+    tab.close()
+    assert first[:3] == ["imported, NVIDIA Jetson AGX Orin", "markers", "circle-open"]
+    assert first[3][0].endswith(
+        "900 tokens/s<br>imported from table.csv, row 1 (benchmark.py csv), average of 10 runs, not judged"
+    )
+    assert second[1] == "lines+markers"
+    assert "replicates)" in second[3][0]
+    assert complaints == []
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,14 @@ RUN = '[run]\nbaseline = "baselines/cpu.toml"\ntoolchains = ["a"]\n'
 TOOLCHAIN = '[toolchains.a]\npackages = ["apache-tvm==0.26.0"]\n'
 
 
-def test_the_shipped_configuration_declares_three_toolchains() -> None:
-    """The repository's own file is good, and its toolchains are dated."""
+def test_the_shipped_configuration_declares_its_toolchains_and_runners() -> None:
+    """The repository's own file is good, and its toolchains of the index are dated; a Jetson has its own."""
     config = parse_config(Path("regress.toml").read_text(encoding="utf-8"), "regress.toml")
-    assert list(config.toolchains) == ["tvm-0.25.0.post1", "tvm-0.26.0", "tvm-0.27.0.post1"]
+    assert list(config.toolchains) == ["tvm-0.25.0.post1", "tvm-0.26.0", "tvm-0.27.0.post1", "mlc-jetson"]
     assert config.toolchains["tvm-0.26.0"].as_of == date(2026, 8, 15)
+    assert list(config.runners) == ["h200", "orin"]
+    assert config.measured("orin") == ("mlc-jetson",)
+    assert config.measured("h200") == config.measured("nobody") == ("tvm-0.26.0", "tvm-0.27.0.post1")
 
 
 @pytest.mark.parametrize(

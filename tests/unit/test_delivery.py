@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from delivered import deliver, gathered, judged, plan_text, slow
-from factories import CASE, NOON, make_broken, make_case, make_record, make_report, make_verdict
+from factories import CASE, NOON, make_broken, make_case, make_import, make_record, make_report, make_verdict
 
 from regress.delivery import gather, parse_plan
 from regress.errors import ConfigError
+from regress.history import append_import
 from regress.layout import LARGEST_FILE_BYTES
 from regress.record import encode
 from regress.verdict import Spread, Verdict, missing
@@ -63,6 +64,16 @@ def test_a_runner_that_delivered_nothing_is_no_data(tmp_path: Path) -> None:
         assert (found.state, found.exit_code) == ("no data", 7)
         assert "nothing arrived" in (found.runners[0].note or "")
     assert gather(tmp_path, None).exit_code == 7
+
+
+def test_an_import_is_nothing_that_a_runner_delivers(tmp_path: Path) -> None:
+    """It is neither a run nor damaged: beside a run nothing changes, alone there is no data."""
+    append_import(make_import(runner="orin"), tmp_path)
+    assert gathered(tmp_path, ["orin"]).state == "no data"
+    judged(tmp_path, make_record(runner="orin"))
+    found = gathered(tmp_path, ["orin"])
+    assert (found.state, found.strays) == ("pass", ())
+    assert found.runners[0].damaged == ()
 
 
 def test_a_record_without_verdicts_is_no_data(tmp_path: Path) -> None:

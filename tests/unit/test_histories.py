@@ -83,4 +83,4 @@ def test_what_is_wrong_is_printed_a_line_each(here: Path, capsys: pytest.Capture
     assert main(["history", "verify"]) == 7
     assert capsys.readouterr().out == f"{problem}\n"
     assert main(["history", "verify", "--json"]) == 7
-    assert json.loads(capsys.readouterr().out) == {"records": 0, "reports": 1, "problems": [problem]}
+    assert json.loads(capsys.readouterr().out) == {"records": 0, "reports": 1, "imports": 0, "problems": [problem]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from factories import make_record, make_report
+from factories import make_import, make_record, make_report
 
 from regress import layout
 from regress.errors import HistoryError
@@ -26,6 +26,21 @@ def test_a_path_names_runner_month_and_id() -> None:
     assert report is not None
     assert report.is_report
     assert (report.name, report.folder, report.record) == (REPORT_NAME, "bench/2026/10", place)
+
+
+def test_an_import_lies_where_a_record_would() -> None:
+    """It is about no record but itself; under the name of a record, or a record under its, it is none."""
+    imported = make_import()
+    name = f"bench/2026/10/{imported.id}.import.json"
+    place = place_of(name)
+    assert place == place_for(imported)
+    assert place is not None
+    assert (place.is_import, place.is_report, place.record) == (True, False, place)
+    assert check_file(name, encode(imported)) == place
+    swapped = ((name.replace(".import", ""), imported), (NAME.replace(".json", ".import.json"), RECORD))
+    for wrong, stored in swapped:
+        with pytest.raises(HistoryError):
+            check_file(wrong, encode(stored))
 
 
 @pytest.mark.parametrize(

@@ -88,12 +88,30 @@ def test_some_runners_and_another_toolchain_can_be_asked_for(folder: Path, capsy
     )
 
 
+def test_a_runner_with_a_toolchain_of_its_own_measures_another_only_by_name(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bump of what cannot run on it is not its affair."""
+    declared = '[runners.orin]\ntoolchain = "old"\n[runners.rtx]'
+
+    def measured(*arguments: str) -> list[tuple[str, str]]:
+        assert plan(folder, declared, "--json", *arguments) == 0
+        return [(each["runner"], each["toolchain"]) for each in json.loads(capsys.readouterr().out)["include"]]
+
+    assert measured() == [("orin", "old"), ("rtx", "new")]
+    assert measured("--toolchain", "new") == [("rtx", "new")]
+    assert measured("--toolchain", "old") == [("orin", "old"), ("rtx", "old")]
+    assert measured("--toolchain", "new", "--runner", "orin") == [("orin", "new")]
+
+
 @pytest.mark.parametrize(
     ("declared", "arguments", "code", "said"),
     [
         ("", (), 3, "no runner is declared"),
         ("[runners.orin]", ("--runner", "orni"), 2, "no runner 'orni' in regress.toml; did you mean 'orin'?"),
         ("[runners.orin]", ("--toolchain", "newer"), 2, "no toolchain 'newer' in regress.toml"),
+        ('[runners.orin]\ntoolchain = "odl"', (), 3, "runners.orin.toolchain: no toolchain 'odl'; did you mean 'old'?"),
+        ('[runners.orin]\ntoolchain = "old"', ("--toolchain", "new"), 3, "and none has 'new'"),
         ("[runners.jetson]", (), 3, "baselines/jetson.toml: No such file"),
         ('[runners.rtx]\nbaseline = "baselines/orin.toml"', (), 3, "baselines/orin.toml: runner: 'orin'"),
         ('[runners.orin]\nlabels = ["a\\nb"]', (), 3, "regress.toml: runners.orin.labels[0]: Expected"),

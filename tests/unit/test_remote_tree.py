@@ -23,6 +23,8 @@ def test_an_id_is_the_one_that_git_gives() -> None:
             ["a/2026/10/a.json", "b/2026/10/b.json", "a/2026/10/a.check.json"],
             "a, b: 2 records, 1 report",
         ),
+        (["a/2026/10/a.import.json"], "a: 0 records, 0 reports, 1 import"),
+        (["a/2026/10/a.json", "b/2026/10/b.import.json"], "a, b: 1 record, 0 reports, 1 import"),
     ],
 )
 def test_the_log_names_the_run_or_counts_them(names: list[str], line: str) -> None:
