@@ -32,6 +32,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A table of a TOML file of ours: immutable, with no key that is not named."""
 
 
+Standing = Literal["installed", "broken", "absent", "here", "image"]
+"""Where a declared toolchain stands: `installed`, `broken` (installed, but its check fails), `absent`, `here` (kind
+`current`), or `image` (kind `container`: whether it is here, only what runs containers knows)."""
 ImageName = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._/:@+-]*\Z", max_length=512)]
 """Such as `dustynv/mlc:0.20.0-r36.4.0`; nothing that a command line would take for an option."""
 
@@ -190,6 +193,12 @@ class Config(Table, frozen=True):
                 hint=f"declared: {', '.join(self.toolchains)}",
             )
         return self.toolchains[name]
+
+    @property
+    def for_any_machine(self) -> tuple[str, ...]:
+        """Names of the toolchains that are not just one runner's own, such as an image for its board."""
+        own = {spec.toolchain for spec in self.runners.values()} - set(self.run.toolchains)
+        return tuple(name for name in self.toolchains if name not in own)
 
     def measured(self, runner: str) -> tuple[str, ...]:
         """Names of the toolchains that a runner measures where nobody says; the last one is judged."""

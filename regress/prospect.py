@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from regress import errors
+from regress.config import Standing  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.stored import Stored
 
 Against = Literal["stored", "published", "side_by_side", "nothing"]
-State = Literal["installed", "broken", "absent", "here"]
 
 
 class Obstacle(Stored, frozen=True):
@@ -31,7 +31,7 @@ class ToolchainProspect(Stored, frozen=True):
 
     name: str
     kind: str
-    state: State
+    state: Standing
     packages: tuple[str, ...]
 
 

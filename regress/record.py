@@ -42,7 +42,7 @@ class Package(Stored, frozen=True):
     sha256: tuple[str, ...] = ()
 
 
-class Toolchain(Stored, frozen=True):
+class Toolchain(Stored, frozen=True, omit_defaults=True):
     """The identity of a toolchain: what was resolved, and the fingerprint of all of it.
 
     Attributes:

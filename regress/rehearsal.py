@@ -33,7 +33,11 @@ _MLC = re.compile(r"mlc[-_.]llm", re.IGNORECASE)
 
 def python_of(job: Job, name: str) -> str:
     """Version of the Python that drives a toolchain, as far as it is known before that is installed."""
-    return job.config.toolchain(name).python or platform.python_version()
+    spec = job.config.toolchain(name)
+    if spec.kind == "container":
+        # Only what runs containers could tell: it is taken for that of the stored runs.
+        return job.baseline.environment.python if job.baseline.environment else platform.python_version()
+    return spec.python or platform.python_version()
 
 
 def holds_here(job: Job, name: str) -> bool:

@@ -41,15 +41,18 @@ def list_all(args: argparse.Namespace) -> int:
         return errors.EXIT_PASS
     for row in rows:
         packages = " ".join(row["packages"])  # type: ignore[arg-type]
-        sys.stdout.write(f"{row['name']:<20} {row['kind']:<8} {row['state']:<10} {packages}\n")
+        sys.stdout.write(f"{row['name']:<20} {row['kind']:<9} {row['state']:<10} {packages}\n")
     return errors.EXIT_PASS
 
 
 def install(args: argparse.Namespace) -> int:
-    """`toolchain install`: resolves, installs and checks; exits 4 where its check fails."""
+    """`toolchain install`: resolves, installs and checks; exits 4 where its check fails.
+
+    Without names it is those that any machine can have.
+    """
     workspace = open_workspace(args)
     reporter = Reporter()
-    for name in args.names or list(workspace.config.toolchains):
+    for name in args.names or workspace.config.for_any_machine:
         with reporter.step(f"toolchain {name}"):
             installed = toolchain.install(workspace.config.toolchain(name), workspace.home, log=reporter.note)
         _require_good(installed)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from regress.baseline import Baseline, Case
-    from regress.config import Config
+    from regress.config import Config, Standing
     from regress.telemetry import Reading
 
 Level = Literal["ok", "warn", "fail"]
@@ -138,7 +138,7 @@ class ToolchainState:
     """
 
     name: str
-    state: Literal["installed", "broken", "absent", "here", "image"]
+    state: Standing
     cause: str | None = None
     nvrtc: bool = False
 

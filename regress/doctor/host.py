@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from regress.doctor.facts import Disk, Facts, Level, ToolchainState
 
+_UNMADE = {"here": "this Python, checked when it is used", "image": "an image, checked when it is used"}
+"""Toolchains that are not in the cache, by where they stand."""
 _NVRTC = "cuda-bindings, nvidia-cuda-nvrtc, nvidia-cuda-runtime, nvidia-cuda-cccl and nvidia-cuda-crt"
 _REUSABLE = ("models", "artifacts")
 """Parts of the cache that may be the very models that are asked for."""
@@ -57,8 +59,7 @@ def _toolchain(each: ToolchainState, *, wanted: bool) -> Finding:
     if each.state == "absent":
         remedy = f"regress toolchain install {each.name}"
         return Finding(name=name, level="warn", text="not installed, which takes network", remedy=remedy)
-    text = "installed, imports and builds" if each.state == "installed" else "this Python, checked when it is used"
-    return Finding(name=name, level="ok", text=text)
+    return Finding(name=name, level="ok", text=_UNMADE.get(each.state, "installed, imports and builds"))
 
 
 def _disk(disk: Disk, needed_bytes: int) -> Finding:

@@ -15,6 +15,7 @@ _STATES = {
     "installed": "installed",
     "broken": "installed, but its check failed; it would be checked again",
     "absent": "not installed; it would be resolved and installed first",
+    "image": "an image; it would be pulled where it is not here, and checked first",
     "here": "the Python that is there; it would be checked first",
 }
 _AGAINST = {

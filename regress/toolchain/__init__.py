@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -26,7 +26,7 @@ from regress.toolchain.cache import SCHEMA, Place, Stored, place_of, places, wri
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from regress.config import Config, ToolchainSpec
+    from regress.config import Config, Standing, ToolchainSpec
     from regress.container import Container
 
 ISOLATED = {"PYTHONPATH": "", "PYTHONNOUSERSITE": "1", "TVM_LIBRARY_PATH": ""}
@@ -68,13 +68,12 @@ class Listed:
 
     Attributes:
         spec: As declared.
-        state: `installed`, `broken` (installed, but its check fails), `absent`, `here` (kind `current`), or `image`
-            (kind `container`: whether it is here, only its runtime knows).
+        state: Where it stands.
         toolchain: What is installed; `None` where it is absent or not looked into.
     """
 
     spec: ToolchainSpec
-    state: Literal["installed", "broken", "absent", "here", "image"]
+    state: Standing
     toolchain: InstalledToolchain | None
 
 
