@@ -253,7 +253,7 @@ def _incomparable(record: Record, baseline: Baseline, result: CaseResult, refere
     if reference.device is not None and reference.device not in record.environment.device:
         text = f"the published rates are of {reference.device}, the record is of {record.environment.device}"
         return missing(key, "other_environment", text)
-    if reference.harness not in (None, record.harness):
+    if reference.harness not in (None, record.harness_of(result)):
         return missing(key, "other_harness", "the reference was measured by another version of the bench worker")
     if reference.method not in (None, digest(record.method)):
         return missing(key, "other_method", "the reference was measured with other warm-ups, repeats, seed or prompts")

@@ -10,6 +10,7 @@ import hashlib
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from regress.artifact import Artifact  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.errors import HistoryError, did_you_mean
@@ -26,6 +27,9 @@ S = TypeVar("S", bound=Stored)
 
 ToolchainKind = Literal["venv", "current", "source"]
 Stage = Literal["toolchain", "build", "bench"]
+Harness = Literal["vm", "engine", "chat"]
+"""What drives a built model: our own loop over TVM's virtual machine, MLC-LLM's `MLCEngine`, or its `ChatModule` of
+before."""
 
 
 class Package(Stored, frozen=True):
@@ -139,12 +143,13 @@ class Failure(Stored, frozen=True):
 CaseKey = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^[\w.-]+(?:\+mlc)?/[\w.-]+/[\w.-]+/p[1-9][0-9]{0,7}\+[1-9][0-9]{0,7}\Z", max_length=MOST_NAMED
+        pattern=r"^[\w.-]+(?:\+mlc(?:-engine|-chat)?)?/[\w.-]+/[\w.-]+/p[1-9][0-9]{0,7}\+[1-9][0-9]{0,7}\Z",
+        max_length=MOST_NAMED,
     ),
 ]
-"""`<model>[+mlc]/<quantization>/<target>/p<prompt tokens>+<new tokens>`, with numbers of at most as many digits as
-`TokenCount`: who reads only the key need not doubt them. `+mlc` stands behind the model that MLC-LLM built; no model's
-name has a plus."""
+"""`<model>[+mlc[-harness]]/<quantization>/<target>/p<prompt tokens>+<new tokens>`, with numbers of at most as many
+digits as `TokenCount`: who reads only the key need not doubt them. `+mlc` stands behind the model that MLC-LLM built,
+and what drove it behind that where it is not `vm`; no model's name has a plus."""
 
 
 class CaseResult(Stored, frozen=True):
@@ -154,6 +159,7 @@ class CaseResult(Stored, frozen=True):
         key: The case's key.
         workload: What was asked of the model.
         harness: What drove it.
+        harness_digest: SHA-256 of the worker that measured it; absent for `vm`, whose digest is the record's.
         artifact: What was measured; `None` where it does not build.
         replicates: What was measured, in order.
         failure: Why there is nothing.
@@ -164,7 +170,8 @@ class CaseResult(Stored, frozen=True):
 
     key: CaseKey
     workload: Workload
-    harness: Literal["vm"] = "vm"
+    harness: Harness = "vm"
+    harness_digest: Sha256 | UnsetType = UNSET
     artifact: Artifact | None = None
     replicates: tuple[Replicate, ...] = ()
     failure: Failure | None = None
@@ -205,7 +212,7 @@ class Record(Stored, frozen=True):
         recorded_at: When the run started, with its UTC offset.
         runner: Nickname of the machine.
         regress: Version of `regress` that wrote it.
-        harness: SHA-256 of the worker that measured; rates of different harnesses are not compared.
+        harness: SHA-256 of the worker that measures by harness `vm`; rates of different harnesses are not compared.
         toolchain: What was measured.
         environment: On what.
         method: How.
@@ -229,6 +236,10 @@ class Record(Stored, frozen=True):
     def case(self, key: str) -> CaseResult | None:
         """The result of that case; `None` where the run did not have it."""
         return next((case for case in self.cases if case.key == key), None)
+
+    def harness_of(self, result: CaseResult) -> str:
+        """SHA-256 of the worker that measured one of its cases."""
+        return self.harness if result.harness_digest is UNSET else result.harness_digest
 
 
 def encode(stored: Stored) -> bytes:
@@ -288,15 +299,31 @@ def _contradiction(record: Record) -> str | None:
         where = f"cases[{index}]"
         if not case.key.endswith(f"/{case.workload.key}"):
             return f"{where}.key: '{case.key}' contradicts the workload {case.workload.key}"
+        if problem := _harness_contradiction(case):
+            return f"{where}{problem}"
         if case.failure and case.replicates:
             return f"{where}: has both a failure and replicates"
         if case.gave_up and not case.discarded:
             return f"{where}: gave up, and nothing was discarded"
-        for replicate in case.replicates:
-            unknown = sorted(set(replicate.samples) - set(METRICS))
-            if unknown:
-                return f"{where}.replicates: unknown metric '{unknown[0]}'{did_you_mean(unknown[0], METRICS)}"
+        unknown = sorted({name for replicate in case.replicates for name in replicate.samples} - set(METRICS))
+        if unknown:
+            return f"{where}.replicates: unknown metric '{unknown[0]}'{did_you_mean(unknown[0], METRICS)}"
     return None
+
+
+def _harness_contradiction(case: CaseResult) -> str | None:
+    """What a case says of its harness that cannot be, behind the case's own place; `None` where it is consistent."""
+    if _harness_in(case.key) != case.harness:
+        return f".key: '{case.key}' contradicts the harness '{case.harness}'"
+    if (case.harness_digest is UNSET) != (case.harness == "vm"):
+        return f".harness_digest: that of 'vm' is the record's own, every other stands here; this is '{case.harness}'"
+    return None
+
+
+def _harness_in(key: str) -> str:
+    """The harness that a case's key names."""
+    _, _, builder = key.partition("/")[0].partition("+")
+    return builder.partition("-")[2] or "vm"
 
 
 def first_duplicate(keys: Any) -> str | None:  # noqa: ANN401

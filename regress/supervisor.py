@@ -128,7 +128,11 @@ def run_worker(
         return Failure(stage=stage, cause=f"cannot start the worker: {error.strerror}", how="not started")
     if end.ok and listener.result is not None:
         return listener.result
-    return failure(stage, end, log.read_text(errors="replace"), launch.timeout_s)
+    found = failure(stage, end, log.read_text(errors="replace"), launch.timeout_s)
+    if not end.timed_out or listener.last is None:
+        return found
+    cause = publishable(f"no answer within {launch.timeout_s:g} s, in the step '{listener.last.text}'")
+    return msgspec.structs.replace(found, cause=cause)
 
 
 def failure(stage: Stage, end: Exit, log: str, timeout_s: float) -> Failure:
@@ -156,6 +160,7 @@ class _Listener:
     def __init__(self, on_progress: Callable[[Progress], None]) -> None:
         self._on_progress = on_progress
         self._greeted = False
+        self.last: Progress | None = None
         self.result: dict[str, Any] | None = None
 
     def hear(self, line: bytes) -> None:
@@ -166,7 +171,8 @@ class _Listener:
         event = _decoded(line, dict[str, Any])
         kind = event.pop("event", None)
         if kind == "progress":
-            self._on_progress(_decoded(line, Progress))
+            self.last = _decoded(line, Progress)
+            self._on_progress(self.last)
         elif kind == "result" and self.result is None:
             self.result = event
         else:

@@ -193,14 +193,14 @@ def test_references_hold_for_one_machine_one_harness_and_one_method() -> None:
     environment, method = make_environment(), Method(warmups=2, repeats=10, seed=0)
     text = (REFERENCE + ARTIFACT).replace(f'method = "{sha("x")}"', f'method = "{digest(method)}"')
     baseline = parse_baseline(ONE_CASE + text, "b.toml")
-    assert not baseline.holds_for(environment, sha("x"), method)
+    assert not baseline.holds_for(environment, {"vm": sha("x")}, method)
     here = msgspec.structs.replace(baseline, environment=environment)
-    assert here.holds_for(environment, sha("x"), method)
-    assert not here.holds_for(make_environment(fingerprint=sha("another")), sha("x"), method)
-    assert not here.holds_for(environment, sha("another"), method)
-    assert not here.holds_for(environment, sha("x"), Method(warmups=2, repeats=11, seed=0))
+    assert here.holds_for(environment, {"vm": sha("x")}, method)
+    assert not here.holds_for(make_environment(fingerprint=sha("another")), {"vm": sha("x")}, method)
+    assert not here.holds_for(environment, {"vm": sha("another")}, method)
+    assert not here.holds_for(environment, {"vm": sha("x")}, Method(warmups=2, repeats=11, seed=0))
     both = msgspec.structs.replace(parse_baseline(TEXT + text, "b.toml"), environment=environment)
-    assert not both.holds_for(environment, sha("x"), method)  # one case has no reference
+    assert not both.holds_for(environment, {"vm": sha("x")}, method)  # one case has no reference
 
 
 @pytest.mark.parametrize(
