@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from regress.record import Harness, Workload
     from regress.supervisor import Launch
 
-HARNESS_MODULES = ("bench_vm", "vm_model", "weights")
-_MODULES: dict[Harness, tuple[str, ...]] = {
-    "vm": HARNESS_MODULES,
-    "engine": ("bench_engine", "mlc_era", "mlc_folder", "rates", *HARNESS_MODULES),
+_VM = ("bench_vm", "vm_model", "weights")
+HARNESS_MODULES: dict[Harness, tuple[str, ...]] = {
+    "vm": _VM,
+    "engine": ("bench_engine", "mlc_era", "mlc_folder", "rates", *_VM),
     "chat": ("bench_chat", "mlc_folder", "rates"),
 }
 """The workers that measure, each with all the modules that it imports."""
@@ -89,12 +89,12 @@ def device_of(target: str) -> Literal["cuda", "cpu"]:
 
 def harness_digest(harness: Harness) -> str:
     """SHA-256 of the measuring worker: rates of different harnesses are not compared."""
-    return supervisor.worker_digest(*_MODULES[harness])
+    return supervisor.worker_digest(*HARNESS_MODULES[harness])
 
 
 def harness_digests() -> dict[Harness, str]:
     """Each harness to its digest."""
-    return {harness: harness_digest(harness) for harness in _MODULES}
+    return {harness: harness_digest(harness) for harness in HARNESS_MODULES}
 
 
 def parse_prompts(data: bytes, name: str) -> tuple[tuple[int, ...], ...]:

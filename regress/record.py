@@ -296,28 +296,44 @@ def _contradiction(record: Record) -> str | None:
     if duplicate is not None:
         return f"cases: '{duplicate}' stands twice"
     for index, case in enumerate(record.cases):
-        where = f"cases[{index}]"
-        if not case.key.endswith(f"/{case.workload.key}"):
-            return f"{where}.key: '{case.key}' contradicts the workload {case.workload.key}"
-        if problem := _harness_contradiction(case):
-            return f"{where}{problem}"
-        if case.failure and case.replicates:
-            return f"{where}: has both a failure and replicates"
-        if case.gave_up and not case.discarded:
-            return f"{where}: gave up, and nothing was discarded"
-        unknown = sorted({name for replicate in case.replicates for name in replicate.samples} - set(METRICS))
-        if unknown:
-            return f"{where}.replicates: unknown metric '{unknown[0]}'{did_you_mean(unknown[0], METRICS)}"
+        if problem := _case_contradiction(case) or _harness_contradiction(case):
+            return f"cases[{index}]{problem}"
+    return None
+
+
+def _case_contradiction(case: CaseResult) -> str | None:
+    """What a case says that cannot be, behind the case's own place; `None` where it is consistent."""
+    if not case.key.endswith(f"/{case.workload.key}"):
+        return f".key: '{case.key}' contradicts the workload {case.workload.key}"
+    if case.failure and case.replicates:
+        return ": has both a failure and replicates"
+    if case.gave_up and not case.discarded:
+        return ": gave up, and nothing was discarded"
+    unknown = sorted({name for replicate in case.replicates for name in replicate.samples} - set(METRICS))
+    if unknown:
+        return f".replicates: unknown metric '{unknown[0]}'{did_you_mean(unknown[0], METRICS)}"
     return None
 
 
 def _harness_contradiction(case: CaseResult) -> str | None:
-    """What a case says of its harness that cannot be, behind the case's own place; `None` where it is consistent."""
+    """The same of its harness."""
     if _harness_in(case.key) != case.harness:
         return f".key: '{case.key}' contradicts the harness '{case.harness}'"
     if (case.harness_digest is UNSET) != (case.harness == "vm"):
         return f".harness_digest: that of 'vm' is the record's own, every other stands here; this is '{case.harness}'"
+    if not all(_tells(replicate, case.harness) for replicate in case.replicates):
+        return f".replicates: one lacks the answer that the harness '{case.harness}' tells"
     return None
+
+
+def _tells(replicate: Replicate, harness: Harness) -> bool:
+    """Whether a replicate says what was answered, as finely as its harness can."""
+    told: dict[Harness, object] = {
+        "vm": replicate.logits_sha256,
+        "engine": replicate.token_ids,
+        "chat": replicate.text_sha256,
+    }
+    return bool(told[harness])
 
 
 def _harness_in(key: str) -> str:

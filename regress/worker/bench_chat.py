@@ -5,8 +5,8 @@ it tells in its statistics alone, so that the rates here are by its counters, an
 true: it times the whole call, and one that ends with the prompt.
 
 The module counts one decode step too many: the first token comes of the prompt. One more token than `new_tokens` is
-asked for, so that there are `new_tokens` steps, which is what the rate here is of; its own, as people published it then,
-is higher by one step's share.
+asked for, so that there are `new_tokens` steps, which is what the rate here is of; its own, as people published it
+then, is higher by one step's share.
 """
 
 from __future__ import annotations

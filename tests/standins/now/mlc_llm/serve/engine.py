@@ -137,6 +137,8 @@ class MLCEngine:
             raise NotImplementedError("this stand-in compiles nothing by itself")
         self.engine_config = engine_config or EngineConfig()
         self._small = small_runtime()
+        # The original's threads do without Python's lock; here they hand it over as soon as they can.
+        sys.setswitchinterval(1e-5)
         context = self.engine_config.max_total_sequence_length or 0
         self._runtime = self._small.Runtime(Path(model), Path(model_lib), device, "tensor-cache.json", context)
         self._requests: queue.Queue[Any] = queue.Queue()
