@@ -128,11 +128,12 @@ def run_worker(
         return Failure(stage=stage, cause=f"cannot start the worker: {error.strerror}", how="not started")
     if end.ok and listener.result is not None:
         return listener.result
-    found = failure(stage, end, log.read_text(errors="replace"), launch.timeout_s)
-    if not end.timed_out or listener.last is None:
+    text = log.read_text(errors="replace")
+    found = failure(stage, end, text, launch.timeout_s)
+    if listener.last is None or end.signal is None or crash_site(text):
         return found
-    cause = publishable(f"no answer within {launch.timeout_s:g} s, in the step '{listener.last.text}'")
-    return msgspec.structs.replace(found, cause=cause)
+    what = f"no answer within {launch.timeout_s:g} s" if end.timed_out else found.cause
+    return msgspec.structs.replace(found, cause=publishable(f"{what}, in the step '{listener.last.text}'"))
 
 
 def failure(stage: Stage, end: Exit, log: str, timeout_s: float) -> Failure:
@@ -194,13 +195,17 @@ def _decoded(line: bytes, kind: type[Any]) -> Any:  # noqa: ANN401
 
 
 _EXCEPTION = re.compile(r"(?:Fatal Python error: .*|(?:\w+\.)*\w*(?:Error|Exception|Exit)(?:: .*)?)")
+_FRAME = re.compile(r'\s*File "[^"]*", line [0-9]+')
 _NATIVE_FRAME = re.compile(r"\b(tvm::\w[\w:]*\w)\(")
 _MOST_FRAMES = 3
 
 
 def telling_line(log: str) -> str | None:
-    """The line of a log that says why: the last that names an exception, else the last; `None` for an empty log."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    """The line of a log that says why: the last that names an exception, else the last; `None` where there is none.
+
+    A frame of a stack says where, and not why.
+    """
+    lines = [line.strip() for line in log.splitlines() if line.strip() and not _FRAME.match(line)]
     exceptions = [line for line in lines if _EXCEPTION.fullmatch(line)]
     return next(reversed(exceptions or lines), None)
 

@@ -27,7 +27,8 @@ def lay_out(artifact: Path, scratch: Path) -> Path:
     """
     if not any((artifact / name).is_file() for name in _TOKENIZERS):
         raise RuntimeError(
-            "the model has no tokenizer, without which MLC-LLM loads no model: only harness 'vm' needs none"
+            "the model has no tokenizer, without which MLC-LLM loads no model; once its folder has one, build it anew "
+            "with --rebuild, or measure it by harness 'vm'"
         )
     folder = scratch / "model"
     folder.mkdir()

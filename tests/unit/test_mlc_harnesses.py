@@ -1,4 +1,4 @@
-"""What the harnesses of MLC-LLM make of its folder, its statistics and its times; the engine itself is an integration."""
+"""What the harnesses of MLC-LLM make of its folder, its statistics and its times."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_call_that_decodes_nothing_has_statistics_too() -> None:
     """What is divided by no time is `inf` or `nan` in C++."""
     for rate in ("inf", "nan", "-nan"):
         said = bench_chat.said(VERBOSE.replace("43.200", rate))
-        assert (said.prompt_tokens, said.prefill_s) == (16, pytest.approx(0.027, rel=1e-6))
+        assert said.prefill_s == pytest.approx(0.027, rel=1e-6)
 
 
 @pytest.mark.parametrize("text", ["", "prefill: 582.8 tok/s, decode: 42.9 tok/s", VERBOSE[: VERBOSE.index("decode")]])
