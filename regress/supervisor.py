@@ -130,7 +130,7 @@ def run_worker(
         return listener.result
     text = log.read_text(errors="replace")
     found = failure(stage, end, text, launch.timeout_s)
-    if listener.last is None or end.signal is None or crash_site(text):
+    if listener.last is None or end.signal is None or (crash_site(text) and not end.timed_out):
         return found
     what = f"no answer within {launch.timeout_s:g} s" if end.timed_out else found.cause
     return msgspec.structs.replace(found, cause=publishable(f"{what}, in the step '{listener.last.text}'"))

@@ -31,8 +31,6 @@ _PACKAGES = ("mlc_chat", "mlc_llm")
 _WORD = "the"
 """One token of most vocabularies, however often it stands in a row."""
 _TRIES = 8
-_SHARE, _SLACK_S = 0.1, 0.005
-"""What clock and counters may differ by: a call does more than it counts."""
 
 
 class Said(NamedTuple):
@@ -183,6 +181,10 @@ def _require_asked(told: Said, request: dict[str, Any]) -> None:
     ):
         if got != asked:
             raise RuntimeError(f"the chat module {what} {got} tokens, where {asked} were asked for")
+    if not (told.prefill_s > 0 and told.decode_s > 0):
+        raise RuntimeError(
+            f"the chat module's counters say that its prefill took {told.prefill_s:g} s, its decode {told.decode_s:g} s"
+        )
 
 
 def _require_possible(calls: list[Called], short_s: float) -> None:
@@ -195,12 +197,12 @@ def _require_possible(calls: list[Called], short_s: float) -> None:
     prefill_s = statistics.median(each.said.prefill_s for each in calls)
     decode_s = statistics.median(each.said.decode_s for each in calls)
     wall_s = statistics.median(each.wall_s for each in calls)
-    if prefill_s > short_s and rates.differ(prefill_s, short_s, share=_SHARE, slack_s=_SLACK_S):
+    if prefill_s > short_s and rates.differ(prefill_s, short_s):
         raise RuntimeError(
             f"the chat module's counters say that its prefill took {prefill_s:.4f} s, our clock says at most "
             f"{short_s:.4f} s"
         )
-    if rates.differ(short_s + decode_s, wall_s, share=_SHARE, slack_s=_SLACK_S):
+    if rates.differ(short_s + decode_s, wall_s):
         raise RuntimeError(
             f"the chat module's counters say that its decode took {decode_s:.4f} s, our clock says "
             f"{wall_s - short_s:.4f} s"

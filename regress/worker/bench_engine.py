@@ -31,9 +31,6 @@ _HOOK = "_request_stream_callback_impl"
 _ROOM = 64
 """Tokens that the KV cache holds besides: the engine begins no prompt behind which eight more tokens, or a page, do not
 fit (`HasPrefillSpace` in cpp/serve), and says nothing then."""
-_SHARE, _SLACK_S = 0.1, 0.005
-"""What clock and counters may differ by. Python's threads wait for each other for up to 5 ms
-(`sys.getswitchinterval`)."""
 
 
 class Answered(NamedTuple):
@@ -210,7 +207,7 @@ def _require_one_clock(answers: Sequence[Answered]) -> None:
     for part in rates.Times._fields:
         clock_s = statistics.median(getattr(each.times, part) for each in answers)
         counted_s = statistics.median(getattr(each.counted, part) for each in answers)
-        if rates.differ(clock_s, counted_s, share=_SHARE, slack_s=_SLACK_S):
+        if rates.differ(clock_s, counted_s):
             what = part.removesuffix("_s")
             raise RuntimeError(
                 f"the engine's counters say that its {what} took {counted_s:.4f} s, our clock says {clock_s:.4f} s"

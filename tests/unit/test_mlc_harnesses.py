@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,6 +44,16 @@ def test_a_call_that_decodes_nothing_has_statistics_too() -> None:
 def test_statistics_of_another_form_are_no_measurement(text: str) -> None:
     with pytest.raises(RuntimeError, match="the chat module's statistics are of another form"):
         bench_chat.said(text)
+
+
+@pytest.mark.parametrize("rate", ["inf", "nan", "0.000", "-5.000"])
+def test_a_time_that_cannot_be_is_no_measurement(rate: str) -> None:
+    """A rate without end takes no time, and one of nothing is none."""
+    told = bench_chat.said(VERBOSE.replace("43.200", rate))
+    with pytest.raises(
+        RuntimeError, match=r"the chat module's counters say that its prefill took 0\.027 s, its decode"
+    ):
+        bench_chat._require_asked(told, {"prompt_tokens": 16, "new_tokens": 128})
 
 
 class FakeChat:
@@ -92,12 +103,12 @@ def test_the_rates_are_those_of_the_steps() -> None:
         (1.0, 0.88, True),
         (0.88, 1.0, True),
         (0.001, 0.006, False),
-        (0.0, 0.1, True),
+        (1.0, math.nan, True),
     ],
 )
 def test_two_clocks_differ_beyond_a_share_and_a_slack(one_s: float, other_s: float, apart: bool) -> None:  # noqa: FBT001
-    """A tenth of the longer one, and 5 ms."""
-    assert rates.differ(one_s, other_s, share=0.1, slack_s=0.005) is apart
+    """A tenth of the longer one, and 5 ms; what is no number agrees with nothing."""
+    assert rates.differ(one_s, other_s) is apart
 
 
 def artifact(folder: Path, listed: str, tokenizer: str) -> Path:

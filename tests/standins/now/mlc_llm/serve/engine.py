@@ -19,8 +19,8 @@ from mlc_llm.serve.config import EngineConfig
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-STOP_TOKEN = 2
-"""Of the conversation template `LM`."""
+END = 3
+"""The model says so many tokens, and then that it has ended: who does not want that has to say so."""
 WATERMARK = 8
 """Tokens that must fit behind a prompt, else the engine does not begin it, and waits."""
 
@@ -143,6 +143,7 @@ class MLCEngine:
         self._runtime = self._small.Runtime(Path(model), Path(model_lib), device, "tensor-cache.json", context)
         self._requests: queue.Queue[Any] = queue.Queue()
         self._handed_out: queue.Queue[list[RequestStreamOutput]] = queue.Queue()
+        self._known: list[list[int]] = []
         self._thread = threading.Thread(target=self._background)
         self._thread.start()
         self.completions = Completion(self)
@@ -169,19 +170,23 @@ class MLCEngine:
             return  # and nobody is told
         began, first, tokens = time.perf_counter(), 0.0, 0
         for token in self._runtime.generate(prompt, count):
-            if token == STOP_TOKEN and not ignore_eos:
+            if tokens == END and not ignore_eos:
                 break
             first, tokens = first or time.perf_counter(), tokens + 1
             self._handed_out.put([RequestStreamOutput(request_id, Streamed([token]))])
-        counters = self._counters(len(prompt), tokens, first - began, time.perf_counter() - first)
+        known = self.engine_config.prefix_cache_mode != "disable" and prompt in self._known
+        self._known.append(prompt)
+        prefilled = 1 if known or self._small.fault() == "cached" else len(prompt)
+        counters = self._counters(len(prompt), prefilled, tokens, (first - began, time.perf_counter() - first))
         reason = "length" if tokens == count else "stop"
         usage = {"prompt_tokens": len(prompt), "completion_tokens": tokens, "extra": counters}
         last = [Streamed([], reason), Streamed([], None, usage)]
         self._handed_out.put([RequestStreamOutput(request_id, each) for each in last])
 
-    def _counters(self, prompt_tokens: int, tokens: int, prefill_s: float, decode_s: float) -> dict[str, float]:
-        first_s, rest_s = self._small.counted(prefill_s), self._small.counted(decode_s)
-        prefilled = 1 if self._small.fault() == "cached" else prompt_tokens
+    def _counters(
+        self, prompt_tokens: int, prefilled: int, tokens: int, took_s: tuple[float, float]
+    ) -> dict[str, float]:
+        first_s, rest_s = map(self._small.counted, took_s)
         return {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": tokens,
