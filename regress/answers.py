@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regress.record import CaseResult
+    from regress.replicate import Replicate
     from regress.verdict import Outcome, Reason, Reference
 
 
@@ -45,20 +46,37 @@ def judge_answers(
     """
     case, candidate = result.key, result.replicates[0]
     # Logits alone may differ in their last bits from run to run on a GPU that adds in any order.
-    if len({replicate.token_ids for replicate in result.replicates}) > 1:
-        return [_verdict(case, "inconclusive", "unsteady_answers", "the greedy tokens differ from process to process")]
-    if not reference.token_ids:
+    if len({_told(replicate) for replicate in result.replicates}) > 1:
+        what = "greedy tokens differ" if candidate.token_ids else "text differs"
+        return [_verdict(case, "inconclusive", "unsteady_answers", f"the {what} from process to process")]
+    if _told(reference) == ((), None):
         return []
-    if reference.logits_sha256 == candidate.logits_sha256:
+    if reference.logits_sha256 is not None and reference.logits_sha256 == candidate.logits_sha256:
         return [_verdict(case, "pass", "same_answers", "the logits are the reference's, bit for bit")]
     if agreement is not None:
         return [_judge_agreement(case, agreement, limits)]
-    if reference.token_ids == candidate.token_ids:
-        text = f"the same {len(reference.token_ids)} greedy tokens, from other logits"
-        return [_verdict(case, "pass", "same_tokens", text)]
+    if _told(reference) == _told(candidate):
+        return [_verdict(case, "pass", "same_tokens", _sameness(candidate))]
+    return [_verdict(case, "inconclusive", "other_answers", _difference(reference, candidate))]
+
+
+def _told(by: Reference | Replicate) -> tuple[tuple[int, ...], str | None]:
+    """What was generated, as finely as the harness tells it: the tokens, or else a digest of the text."""
+    return by.token_ids, by.text_sha256 or None
+
+
+def _sameness(candidate: Replicate) -> str:
+    if not candidate.token_ids:
+        return "the same text; the harness tells neither tokens nor logits"
+    source = "from other logits" if candidate.logits_sha256 else "of which the harness tells no logits"
+    return f"the same {len(candidate.token_ids)} greedy tokens, {source}"
+
+
+def _difference(reference: Reference, candidate: Replicate) -> str:
+    if not candidate.token_ids:
+        return "the text differs from the reference's; the harness tells neither tokens nor logits"
     at = first_difference(reference.token_ids, candidate.token_ids)
-    text = f"the greedy tokens differ from the reference's from token {at} on; `regress compare` says by how much"
-    return [_verdict(case, "inconclusive", "other_answers", text)]
+    return f"the greedy tokens differ from the reference's from token {at} on; `regress compare` says by how much"
 
 
 def _judge_agreement(case: str, agreement: Agreement | Failure, limits: Limits) -> Verdict:

@@ -256,6 +256,8 @@ def _add_import(commands: _Commands[argparse.ArgumentParser]) -> None:
         ("toolchain", "name for what was measured, such as mlc-2023-10"),
     ):
         command.add_argument(f"--{option}", metavar="NAME", help=f"{what} (default: as the file says)")
+    harnesses = ("chat", "engine", "vm")
+    command.add_argument("--harness", choices=harnesses, help="what drove MLC-LLM's build: no file says it")
     command.add_argument("--date", type=quantity.day, metavar="DAY", help="when, for a file that does not say")
     for option in ("--prompt-tokens", "--new-tokens"):
         command.add_argument(option, type=quantity.count, metavar="N", help="likewise")

@@ -14,8 +14,8 @@ from regress.errors import ConfigError, did_you_mean
 from regress.gates import GATES
 from regress.guard import Required
 from regress.metric import METRICS
-from regress.recipe import Builder, check_arch, check_context, check_recipe, complete_flags
-from regress.record import Environment, TokenCount, Workload, digest, first_duplicate
+from regress.recipe import Builder, check_arch, check_context, check_harness, check_recipe, complete_flags
+from regress.record import Environment, Harness, TokenCount, Workload, digest, first_duplicate
 from regress.redact import names_secret
 from regress.rule import Parameters
 from regress.source import parse_source, peek_name
@@ -92,8 +92,9 @@ class StoredReference(Table, frozen=True):
         reason: Why.
         sessions: The runs, oldest first.
         earlier: Metric to the spread that the reference before this one had.
-        token_ids: Greedy tokens of the first prompt.
-        logits_sha256: Digest of the first prompt's logits.
+        token_ids: Greedy tokens of the first prompt; empty where the harness hands out text alone.
+        logits_sha256: Digest of the first prompt's logits; `None` where the harness hands out none.
+        text_sha256: Digest of the first prompt's text; `None` where its tokens are known.
     """
 
     toolchain: str
@@ -109,6 +110,7 @@ class StoredReference(Table, frozen=True):
     earlier: dict[str, Prior] = {}
     token_ids: tuple[int, ...] = ()
     logits_sha256: Sha256 | None = None
+    text_sha256: Sha256 | None = None
 
     def values(self, metric: str) -> tuple[tuple[float, ...], ...]:
         """The metric's replicates, one sequence per session that has it."""
@@ -122,11 +124,13 @@ class Published(Table, frozen=True):
         source: Where they stand.
         device: Part of the device's name that they hold for; any device where absent.
         values: Metric to the published value.
+        harness: What drove the model, as far as it is said: only a case of the same harness is compared.
     """
 
     source: Annotated[str, msgspec.Meta(min_length=1)]
     values: Annotated[dict[str, Positive], msgspec.Meta(min_length=1)]
     device: str | None = None
+    harness: Harness | None = None
 
 
 class Case(Table, frozen=True):
@@ -141,6 +145,7 @@ class Case(Table, frozen=True):
         new_tokens: Tokens generated after it.
         flags: Build flags that differ from the default.
         builder: Who builds it; the numbers of two builders are never compared.
+        harness: What drives it; the numbers of two harnesses are never compared.
         tolerance: Metric to the largest loss that passes, where it differs from the file's.
         reference: What the case is compared with; `None` until `regress baseline` writes one.
         published: What it is compared with where there is no reference.
@@ -154,6 +159,7 @@ class Case(Table, frozen=True):
     name: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*\Z")] | None = None
     flags: dict[str, str] = {}
     builder: Builder = "tvm"
+    harness: Harness = "vm"
     tolerance: dict[str, Tolerance] = {}
     reference: StoredReference | None = None
     published: Published | None = None
@@ -172,10 +178,12 @@ class Case(Table, frozen=True):
     def key(self) -> str:
         """The case's readable key, such as `llama-2-7b/q4f16_1/cuda/p1024+128`.
 
-        MLC-LLM's builds are series of their own: `llama-2-7b+mlc/...`.
+        MLC-LLM's builds are series of their own: `llama-2-7b+mlc/...`, and so is each harness but `vm`:
+        `llama-2-7b+mlc-engine/...`.
         """
         built = "" if self.builder == "tvm" else f"+{self.builder}"
-        return f"{self.model_name}{built}/{self.quantization}/{self.target}/{self.workload.key}"
+        driven = "" if self.harness == "vm" else f"-{self.harness}"
+        return f"{self.model_name}{built}{driven}/{self.quantization}/{self.target}/{self.workload.key}"
 
 
 class Check(Table, frozen=True):
@@ -245,10 +253,12 @@ class Baseline(Table, frozen=True):
         """Metric to the largest loss that passes, for one case."""
         return {**self.tolerance, **case.tolerance}
 
-    def reference_usable(self, case: Case, environment: Environment, harness: str, method: Method) -> bool:
-        """Whether a case has stored replicates, of that machine and worker, taken in that way."""
+    def reference_usable(
+        self, case: Case, environment: Environment, harnesses: Mapping[Harness, str], method: Method
+    ) -> bool:
+        """Whether a case has stored replicates, of that machine and its harness's digest, taken in that way."""
         stored = case.reference
-        alike = stored is not None and (stored.harness, stored.method) == (harness, digest(method))
+        alike = stored is not None and (stored.harness, stored.method) == (harnesses[case.harness], digest(method))
         return alike and self._is_of(environment)
 
     def pairs(self) -> bool:
@@ -273,14 +283,14 @@ class Baseline(Table, frozen=True):
             for metric, tolerance in self.tolerances(case).items()
         }
 
-    def holds_for(self, environment: Environment, harness: str, method: Method) -> bool:
-        """Whether all cases have stored replicates, of that machine and worker, taken in that way."""
-        return all(self.reference_usable(case, environment, harness, method) for case in self.cases)
+    def holds_for(self, environment: Environment, harnesses: Mapping[Harness, str], method: Method) -> bool:
+        """Whether all cases have stored replicates, of that machine and those harnesses, taken in that way."""
+        return all(self.reference_usable(case, environment, harnesses, method) for case in self.cases)
 
     def references(self) -> dict[str, Reference]:
         """Case key to the stored reference, or the published one, for the cases that have any."""
         stored = {case.key: _stored(case.reference, self.artifacts) for case in self.cases if case.reference}
-        published = {case.key: _published(case.published) for case in self.cases if case.published}
+        published = {case.key: _published(case.published, case.harness) for case in self.cases if case.published}
         return {**published, **stored}
 
 
@@ -305,12 +315,19 @@ def _stored(reference: StoredReference, artifacts: Mapping[str, BuildFacts]) -> 
         earlier=reference.earlier,
         logits_sha256=reference.logits_sha256,
         token_ids=reference.token_ids,
+        text_sha256=reference.text_sha256,
     )
 
 
-def _published(published: Published) -> Reference:
+def _published(published: Published, harness: Harness) -> Reference:
     values: dict[str, tuple[float, ...]] = {metric: (value,) for metric, value in published.values.items()}
-    return Reference(form="one_sample", name=published.source, sessions=(values,), device=published.device)
+    return Reference(
+        form="one_sample",
+        name=published.source,
+        sessions=(values,),
+        device=published.device,
+        other_driver=None if published.harness in (None, harness) else published.harness,
+    )
 
 
 def parse_baseline(text: str, name: str) -> Baseline:
@@ -337,6 +354,7 @@ def parse_baseline(text: str, name: str) -> Baseline:
             raise ConfigError(f"{name}: cases[{index}].model: {error}", hint=error.hint) from error
         _check_metrics(case.tolerance, f"{name}: cases[{index}].tolerance")
         check_recipe(case.quantization, case.target, f"{name}: cases[{index}]", case.builder)
+        check_harness(case.harness, case.builder, f"{name}: cases[{index}]")
         flags = complete_flags(case.flags, f"{name}: cases[{index}].flags", case.builder)
         check_context(case.workload, flags, f"{name}: cases[{index}]")
         check_arch(case.target, flags, f"{name}: cases[{index}]")
@@ -357,13 +375,14 @@ def references_of(record: Record) -> dict[str, Reference]:
             form="paired",
             name=record.toolchain.name,
             sessions=(values_of(case),),
-            harness=record.harness,
+            harness=record.harness_of(case),
             method=digest(record.method),
             model_digest=case.artifact.model.digest,
             toolchain_fingerprint=record.toolchain.fingerprint,
             build=case.artifact.facts,
             logits_sha256=case.replicates[0].logits_sha256,
             token_ids=case.replicates[0].token_ids,
+            text_sha256=case.replicates[0].text_sha256 or None,
         )
         for case in record.cases
         if case.replicates and case.artifact

@@ -29,10 +29,16 @@ if TYPE_CHECKING:
     from regress.baseline import Measure
     from regress.build import Built
     from regress.device.monitor import Monitor
-    from regress.record import Workload
+    from regress.record import Harness, Workload
     from regress.supervisor import Launch
 
-HARNESS_MODULES = ("bench_vm", "vm_model", "weights")
+_VM = ("bench_vm", "vm_model", "weights")
+HARNESS_MODULES: dict[Harness, tuple[str, ...]] = {
+    "vm": _VM,
+    "engine": ("bench_engine", "mlc_era", "mlc_folder", "rates", *_VM),
+    "chat": ("bench_chat", "mlc_folder", "rates"),
+}
+"""The workers that measure, each with all the modules that it imports."""
 
 _COPIED = {"bytes": 2**30, "copies": 8, "repeats": 9}
 """What is copied to measure a GPU's memory: several times its last cache, and long enough for the clock."""
@@ -47,11 +53,13 @@ class Task:
     Attributes:
         workload: Prompt length and tokens to generate.
         measure: Warm-ups, repeats and seed.
+        harness: What drives the build.
         prompts: Token ids, all of the workload's prompt length; seeded random ones where `None`.
     """
 
     workload: Workload
     measure: Measure
+    harness: Harness = "vm"
     prompts: Sequence[Sequence[int]] | None = None
 
     def request(self, built: Built) -> dict[str, Any]:
@@ -79,9 +87,14 @@ def device_of(target: str) -> Literal["cuda", "cpu"]:
     return "cuda" if on_gpu(target) else "cpu"
 
 
-def harness_digest() -> str:
+def harness_digest(harness: Harness) -> str:
     """SHA-256 of the measuring worker: rates of different harnesses are not compared."""
-    return supervisor.worker_digest(*HARNESS_MODULES)
+    return supervisor.worker_digest(*HARNESS_MODULES[harness])
+
+
+def harness_digests() -> dict[Harness, str]:
+    """Each harness to its digest."""
+    return {harness: harness_digest(harness) for harness in HARNESS_MODULES}
 
 
 def parse_prompts(data: bytes, name: str) -> tuple[tuple[int, ...], ...]:
@@ -128,7 +141,8 @@ def replicate(
     request = {**task.request(built), "warmups": task.measure.warmups, "repeats": task.measure.repeats}
     started_at = datetime.now(timezone.utc)
     with worker_folder() as folder:
-        result = supervisor.run_worker("bench_vm", request, launch, stage="bench", folder=folder)
+        request["scratch"] = str(folder)
+        result = supervisor.run_worker(f"bench_{task.harness}", request, launch, stage="bench", folder=folder)
     return result if isinstance(result, Failure) else replicate_of(result, started_at, monitor, bandwidth)
 
 
@@ -185,10 +199,17 @@ def worker_folder() -> Iterator[Path]:
 
 
 class _Timed(msgspec.Struct, frozen=True):
-    """What the worker says besides the replicate: when its passes were timed, and what a token takes from memory."""
+    """What the worker says besides the replicate.
+
+    Attributes:
+        passes: When each was timed.
+        read_bytes: What a token takes from memory; 0 where that is not known.
+        decode_steps: Of each pass, where the tokens do not tell.
+    """
 
     passes: tuple[Pass, ...] = ()
     read_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    decode_steps: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 def replicate_of(
@@ -234,7 +255,7 @@ def _roofline(taken: Replicate, timed: _Timed, bandwidth: float | None) -> dict[
 
 def _energy(taken: Replicate, timed: _Timed, energy_j: float | None) -> dict[str, tuple[float, ...]]:
     """What a token took, of the replicate as a whole; nothing where the energy is not known."""
-    tokens = (len(taken.token_ids) - 1) * len(timed.passes)
+    tokens = (timed.decode_steps or len(taken.token_ids) - 1) * len(timed.passes)
     return {"energy_per_token_j": (energy_j / tokens,)} if energy_j and tokens > 0 else {}
 
 

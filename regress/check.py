@@ -249,7 +249,7 @@ def _incomparable(record: Record, baseline: Baseline, result: CaseResult, refere
     measured = Circumstances(
         subject="the record",
         environment=record.environment,
-        harness=record.harness,
+        harness=record.harness_of(result),
         method=digest(record.method),
         model_digest=result.artifact.model.digest if result.artifact else None,
     )

@@ -55,6 +55,9 @@ def _other_machine(found: Circumstances, baseline: Baseline, reference: Referenc
 
 
 def _otherwise(found: Circumstances, reference: Reference) -> tuple[Reason, str] | None:
+    if reference.other_driver is not None:
+        text = f"the published rates are of harness '{reference.other_driver}', and this case has another"
+        return "other_harness", text
     if reference.harness not in (None, found.harness):
         return "other_harness", "the reference was measured by another version of the bench worker"
     if reference.method not in (None, found.method):

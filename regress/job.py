@@ -111,7 +111,7 @@ class Job:
 
     def task_of(self, case: Case) -> Task:
         """What a worker is asked to do with a case's artifact."""
-        return Task(workload=case.workload, measure=self.baseline.measure, prompts=self.prompts)
+        return Task(workload=case.workload, measure=self.baseline.measure, harness=case.harness, prompts=self.prompts)
 
     @property
     def method(self) -> Method:

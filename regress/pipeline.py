@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from regress import history
-from regress.bench import harness_digest
+from regress.bench import harness_digests
 from regress.campaign import Campaign, Side
 from regress.check import Beside, check
 from regress.errors import HistoryError, RegressError
@@ -180,9 +180,9 @@ def needs_reference(job: Job, python: str) -> bool:
         job: With the baseline.
         python: Version of the candidate's Python.
     """
-    machine, harness = job.machine(python), harness_digest()
+    machine, harnesses = job.machine(python), harness_digests()
     asking = [case for case in job.baseline.cases if not (case.published and not case.reference)]
-    if not all(job.baseline.reference_usable(case, machine, harness, job.method) for case in asking):
+    if not all(job.baseline.reference_usable(case, machine, harnesses, job.method) for case in asking):
         return True
     return bool(asking) and job.baseline.pairs()
 

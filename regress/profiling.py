@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from regress.toolchain import InstalledToolchain
 
 _WORKER = "profile_vm"
-_PROFILER_MODULES = (_WORKER, "stopwatch", *HARNESS_MODULES)
+_PROFILER_MODULES = (_WORKER, "stopwatch", *HARNESS_MODULES["vm"])
 
 
 class _Seen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

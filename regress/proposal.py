@@ -99,6 +99,8 @@ def _results(case: Case, records: Sequence[Record], name: str) -> list[tuple[Rec
     _require_flags(case, [result for _, result in results], name)
     if len({result.artifact.digest for _, result in results if result.artifact}) > 1:
         raise ConfigError(f"{name}: the records have different builds of '{case.key}'")
+    if len({record.harness_of(result) for record, result in results}) > 1:
+        raise ConfigError(f"{name}: the records have '{case.key}' measured by different workers of its harness")
     return results
 
 
@@ -115,7 +117,6 @@ def _require_alike(records: Sequence[Record], name: str) -> None:
         for what, first, other in (
             ("toolchain", records[0].toolchain.fingerprint, record.toolchain.fingerprint),
             ("machine", records[0].environment.fingerprint, record.environment.fingerprint),
-            ("harness", records[0].harness, record.harness),
             ("method", digest(records[0].method), digest(record.method)),
         ):
             if first != other:
@@ -198,13 +199,14 @@ def _reference_table(
             "toolchain": newest.toolchain.name,
             "toolchain_fingerprint": newest.toolchain.fingerprint,
             "artifact": first.artifact.digest if first.artifact else None,
-            "harness": newest.harness,
+            "harness": results[-1][0].harness_of(results[-1][1]),
             "method": digest(newest.method),
             "model_digest": first.artifact.model.digest if first.artifact else None,
             "builder": "mlc" if first.artifact and first.artifact.mlc else None,
             "written_on": why.written_on,
             "reason": why.reason,
             "logits_sha256": first.replicates[0].logits_sha256,
+            "text_sha256": first.replicates[0].text_sha256 or None,
             "token_ids": list(first.replicates[0].token_ids),
             "earlier": _earlier(replaced, results) or None,
         }

@@ -11,7 +11,7 @@ from regress.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from regress.record import Workload
+    from regress.record import Harness, Workload
 
 Builder = Literal["tvm", "mlc"]
 """Who builds: we, with TVM alone, or MLC-LLM's own commands."""
@@ -163,6 +163,15 @@ def check_arch(target: str, flags: Mapping[str, str], where: str) -> None:
     """Raises `ConfigError`, naming the key, where an architecture is asked for that the target leaves no choice of."""
     if flags["arch"] != "found" and target != "cuda":
         raise ConfigError(f"{where}.flags.arch: target '{target}' leaves no choice; it is for target cuda")
+
+
+def check_harness(harness: Harness, builder: Builder, where: str) -> None:
+    """Raises `ConfigError`, naming the key, where a harness is asked for that drives no build of the builder's."""
+    if harness != "vm" and builder != "mlc":
+        raise ConfigError(
+            f"{where}.harness: '{harness}' is MLC-LLM's, which has no part in a build by '{builder}'",
+            hint='write builder = "mlc" beside it, or leave the harness out',
+        )
 
 
 def check_recipe(quantization: str, target: str, where: str, builder: Builder = "tvm") -> None:

@@ -10,6 +10,7 @@ import hashlib
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from regress.artifact import Artifact  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.errors import HistoryError, did_you_mean
@@ -26,6 +27,9 @@ S = TypeVar("S", bound=Stored)
 
 ToolchainKind = Literal["venv", "current", "source", "container"]
 Stage = Literal["toolchain", "build", "bench"]
+Harness = Literal["vm", "engine", "chat"]
+"""What drives a built model: our own loop over TVM's virtual machine, MLC-LLM's `MLCEngine`, or its `ChatModule` of
+before."""
 
 
 class Package(Stored, frozen=True):
@@ -141,12 +145,13 @@ class Failure(Stored, frozen=True):
 CaseKey = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^[\w.-]+(?:\+mlc)?/[\w.-]+/[\w.-]+/p[1-9][0-9]{0,7}\+[1-9][0-9]{0,7}\Z", max_length=MOST_NAMED
+        pattern=r"^[\w.-]+(?:\+mlc(?:-engine|-chat)?)?/[\w.-]+/[\w.-]+/p[1-9][0-9]{0,7}\+[1-9][0-9]{0,7}\Z",
+        max_length=MOST_NAMED,
     ),
 ]
-"""`<model>[+mlc]/<quantization>/<target>/p<prompt tokens>+<new tokens>`, with numbers of at most as many digits as
-`TokenCount`: who reads only the key need not doubt them. `+mlc` stands behind the model that MLC-LLM built; no model's
-name has a plus."""
+"""`<model>[+mlc[-harness]]/<quantization>/<target>/p<prompt tokens>+<new tokens>`, with numbers of at most as many
+digits as `TokenCount`: who reads only the key need not doubt them. `+mlc` stands behind the model that MLC-LLM built,
+and what drove it behind that where it is not `vm`; no model's name has a plus."""
 
 
 class CaseResult(Stored, frozen=True):
@@ -156,6 +161,7 @@ class CaseResult(Stored, frozen=True):
         key: The case's key.
         workload: What was asked of the model.
         harness: What drove it.
+        harness_digest: SHA-256 of the worker that measured it; absent for `vm`, whose digest is the record's.
         artifact: What was measured; `None` where it does not build.
         replicates: What was measured, in order.
         failure: Why there is nothing.
@@ -166,7 +172,8 @@ class CaseResult(Stored, frozen=True):
 
     key: CaseKey
     workload: Workload
-    harness: Literal["vm"] = "vm"
+    harness: Harness = "vm"
+    harness_digest: Sha256 | UnsetType = UNSET
     artifact: Artifact | None = None
     replicates: tuple[Replicate, ...] = ()
     failure: Failure | None = None
@@ -207,7 +214,7 @@ class Record(Stored, frozen=True):
         recorded_at: When the run started, with its UTC offset.
         runner: Nickname of the machine.
         regress: Version of `regress` that wrote it.
-        harness: SHA-256 of the worker that measured; rates of different harnesses are not compared.
+        harness: SHA-256 of the worker that measures by harness `vm`; rates of different harnesses are not compared.
         toolchain: What was measured.
         environment: On what.
         method: How.
@@ -231,6 +238,10 @@ class Record(Stored, frozen=True):
     def case(self, key: str) -> CaseResult | None:
         """The result of that case; `None` where the run did not have it."""
         return next((case for case in self.cases if case.key == key), None)
+
+    def harness_of(self, result: CaseResult) -> str:
+        """SHA-256 of the worker that measured one of its cases."""
+        return self.harness if result.harness_digest is UNSET else result.harness_digest
 
 
 def encode(stored: Stored) -> bytes:
@@ -287,18 +298,50 @@ def _contradiction(record: Record) -> str | None:
     if duplicate is not None:
         return f"cases: '{duplicate}' stands twice"
     for index, case in enumerate(record.cases):
-        where = f"cases[{index}]"
-        if not case.key.endswith(f"/{case.workload.key}"):
-            return f"{where}.key: '{case.key}' contradicts the workload {case.workload.key}"
-        if case.failure and case.replicates:
-            return f"{where}: has both a failure and replicates"
-        if case.gave_up and not case.discarded:
-            return f"{where}: gave up, and nothing was discarded"
-        for replicate in case.replicates:
-            unknown = sorted(set(replicate.samples) - set(METRICS))
-            if unknown:
-                return f"{where}.replicates: unknown metric '{unknown[0]}'{did_you_mean(unknown[0], METRICS)}"
+        if problem := _case_contradiction(case) or _harness_contradiction(case):
+            return f"cases[{index}]{problem}"
     return None
+
+
+def _case_contradiction(case: CaseResult) -> str | None:
+    """What a case says that cannot be, behind the case's own place; `None` where it is consistent."""
+    if not case.key.endswith(f"/{case.workload.key}"):
+        return f".key: '{case.key}' contradicts the workload {case.workload.key}"
+    if case.failure and case.replicates:
+        return ": has both a failure and replicates"
+    if case.gave_up and not case.discarded:
+        return ": gave up, and nothing was discarded"
+    unknown = sorted({name for replicate in case.replicates for name in replicate.samples} - set(METRICS))
+    if unknown:
+        return f".replicates: unknown metric '{unknown[0]}'{did_you_mean(unknown[0], METRICS)}"
+    return None
+
+
+def _harness_contradiction(case: CaseResult) -> str | None:
+    """The same of its harness."""
+    if _harness_in(case.key) != case.harness:
+        return f".key: '{case.key}' contradicts the harness '{case.harness}'"
+    if (case.harness_digest is UNSET) != (case.harness == "vm"):
+        return f".harness_digest: that of 'vm' is the record's own, every other stands here; this is '{case.harness}'"
+    if not all(_tells(replicate, case.harness) for replicate in case.replicates):
+        return f".replicates: one lacks the answer that the harness '{case.harness}' tells"
+    return None
+
+
+def _tells(replicate: Replicate, harness: Harness) -> bool:
+    """Whether a replicate says what was answered, as finely as its harness can."""
+    told: dict[Harness, object] = {
+        "vm": replicate.logits_sha256,
+        "engine": replicate.token_ids,
+        "chat": replicate.text_sha256,
+    }
+    return bool(told[harness])
+
+
+def _harness_in(key: str) -> str:
+    """The harness that a case's key names."""
+    _, _, builder = key.partition("/")[0].partition("+")
+    return builder.partition("-")[2] or "vm"
 
 
 def first_duplicate(keys: Any) -> str | None:  # noqa: ANN401

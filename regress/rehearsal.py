@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from regress import toolchain
-from regress.bench import harness_digest
+from regress.bench import harness_digest, harness_digests
 from regress.comparable import Circumstances, differences, incomparable
 from regress.errors import ConfigError
 from regress.prospect import CaseProspect, Obstacle, Prospect, ToolchainProspect
@@ -42,7 +42,7 @@ def python_of(job: Job, name: str) -> str:
 
 def holds_here(job: Job, name: str) -> bool:
     """Whether all cases have stored references that hold on this machine, for what that toolchain drives."""
-    return job.baseline.holds_for(job.machine(python_of(job, name)), harness_digest(), job.method)
+    return job.baseline.holds_for(job.machine(python_of(job, name)), harness_digests(), job.method)
 
 
 def beside(job: Job, name: str) -> str | None:
@@ -95,7 +95,7 @@ def _case(job: Job, case: Case, index: int, machine: Environment, paired: str | 
         published=dict(case.published.values) if case.published and against == "published" else {},
         looks=next(iter(parameters.values())).looks("paired" if against == "side_by_side" else "two_sample"),
         tolerances={metric: each.tolerance for metric, each in parameters.items()},
-        obstacle=_case_obstacle(job, reference, machine),
+        obstacle=_case_obstacle(job, case, reference, machine),
     )
 
 
@@ -105,7 +105,7 @@ def _against(reference: Reference | None, paired: str | None) -> Against:
     return "side_by_side" if paired else _FORMS[reference.form]
 
 
-def _case_obstacle(job: Job, reference: Reference | None, machine: Environment) -> Obstacle | None:
+def _case_obstacle(job: Job, case: Case, reference: Reference | None, machine: Environment) -> Obstacle | None:
     """What keeps a case from a verdict here; weights are not known before they are there."""
     if reference is None:
         return Obstacle(
@@ -116,7 +116,7 @@ def _case_obstacle(job: Job, reference: Reference | None, machine: Environment) 
     here = Circumstances(
         subject="what is measured here",
         environment=machine,
-        harness=harness_digest(),
+        harness=harness_digest(case.harness),
         method=digest(job.method),
         model_digest=None,
     )

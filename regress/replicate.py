@@ -6,6 +6,7 @@ import statistics
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from regress.stored import Instant, Positive, Sha256, Stored
 from regress.telemetry import Telemetry  # noqa: TC001  # msgspec reads the annotations at run time
@@ -17,15 +18,18 @@ class Replicate(Stored, frozen=True):
     Attributes:
         started_at: When it started, with its UTC offset.
         samples: Metric name to the value of each timed repeat, in order.
-        token_ids: The greedy tokens it generated.
-        logits_sha256: Digest of the logits of the prefill and of each decode step (little-endian float32).
+        token_ids: The greedy tokens it generated; empty where the harness hands out text alone.
+        logits_sha256: Digest of the logits of the prefill and of each decode step (little-endian float32); `None` where
+            the harness hands out none.
+        text_sha256: Digest of the text it generated; absent where its tokens are known.
         telemetry: What the device said of itself meanwhile; `None` where nobody asked it.
     """
 
     started_at: Instant
     samples: dict[str, Annotated[tuple[Positive, ...], msgspec.Meta(min_length=1)]]
     token_ids: tuple[int, ...]
-    logits_sha256: Sha256
+    logits_sha256: Sha256 | None = None
+    text_sha256: Sha256 | UnsetType = UNSET
     telemetry: Telemetry | None = None
 
     def value(self, metric: str) -> float | None:

@@ -133,7 +133,12 @@ def run_worker(
         return Failure(stage=stage, cause=f"cannot start the worker: {error.strerror}", how="not started")
     if end.ok and listener.result is not None:
         return listener.result
-    return failure(stage, end, log.read_text(errors="replace"), launch.timeout_s)
+    text = log.read_text(errors="replace")
+    found = failure(stage, end, text, launch.timeout_s)
+    if listener.last is None or end.signal is None or (crash_site(text) and not end.timed_out):
+        return found
+    what = f"no answer within {launch.timeout_s:g} s" if end.timed_out else found.cause
+    return msgspec.structs.replace(found, cause=publishable(f"{what}, in the step '{listener.last.text}'"))
 
 
 def _stream(launch: Launch, command: Sequence[str | Path], listener: _Listener, log: Path) -> Exit:
@@ -173,6 +178,7 @@ class _Listener:
     def __init__(self, on_progress: Callable[[Progress], None]) -> None:
         self._on_progress = on_progress
         self._greeted = False
+        self.last: Progress | None = None
         self.result: dict[str, Any] | None = None
 
     def hear(self, line: bytes) -> None:
@@ -183,7 +189,8 @@ class _Listener:
         event = _decoded(line, dict[str, Any])
         kind = event.pop("event", None)
         if kind == "progress":
-            self._on_progress(_decoded(line, Progress))
+            self.last = _decoded(line, Progress)
+            self._on_progress(self.last)
         elif kind == "result" and self.result is None:
             self.result = event
         else:
@@ -205,13 +212,17 @@ def _decoded(line: bytes, kind: type[Any]) -> Any:  # noqa: ANN401
 
 
 _EXCEPTION = re.compile(r"(?:Fatal Python error: .*|(?:\w+\.)*\w*(?:Error|Exception|Exit)(?:: .*)?)")
+_FRAME = re.compile(r'\s*File "[^"]*", line [0-9]+')
 _NATIVE_FRAME = re.compile(r"\b(tvm::\w[\w:]*\w)\(")
 _MOST_FRAMES = 3
 
 
 def telling_line(log: str) -> str | None:
-    """The line of a log that says why: the last that names an exception, else the last; `None` for an empty log."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    """The line of a log that says why: the last that names an exception, else the last; `None` where there is none.
+
+    A frame of a stack says where, and not why.
+    """
+    lines = [line.strip() for line in log.splitlines() if line.strip() and not _FRAME.match(line)]
     exceptions = [line for line in lines if _EXCEPTION.fullmatch(line)]
     return next(reversed(exceptions or lines), None)
 

@@ -172,7 +172,9 @@ class Reference(Stored, frozen=True):
         earlier: Metric to the spread in an earlier epoch.
         logits_sha256: Digest of the first prompt's logits; `None` where it is not known.
         token_ids: The first prompt's greedy tokens; empty where they are not known.
+        text_sha256: Digest of the first prompt's text; `None` where its tokens are known, or nothing is.
         device: Part of the name of the device that a published value holds for; `None` for any.
+        other_driver: The harness that a published value was measured by, where the case has another.
     """
 
     form: Literal["two_sample", "one_sample", "paired"]
@@ -186,7 +188,9 @@ class Reference(Stored, frozen=True):
     earlier: dict[str, Prior] = {}
     logits_sha256: Sha256 | None = None
     token_ids: tuple[int, ...] = ()
+    text_sha256: Sha256 | None = None
     device: str | None = None
+    other_driver: str | None = None
 
     def values(self, metric: str) -> list[tuple[float, ...]]:
         """The metric's replicates, one entry per session that has it."""

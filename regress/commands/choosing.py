@@ -46,6 +46,13 @@ def only_case(baseline: Baseline, pattern: str | None) -> Baseline:
     return msgspec.structs.replace(baseline, cases=cases[:1])
 
 
+def require_token_ids(baseline: Baseline) -> None:
+    """Raises `UsageError` where prompts are given as token ids, and a case is measured by what takes text alone."""
+    other = next((case.key for case in baseline.cases if case.harness == "chat"), None)
+    if other is not None:
+        raise UsageError(f"--prompt: '{other}' is driven by ChatModule, which takes text and no token ids")
+
+
 def require_own_builds(baseline: Baseline, command: str) -> None:
     """Raises `UsageError` where a command that builds with flags of our own builder has a case of another one."""
     other = next((case.key for case in baseline.cases if case.builder != "tvm"), None)

@@ -33,6 +33,7 @@ def import_command(args: argparse.Namespace) -> int:
         model=args.model,
         quantization=args.quantization,
         target=args.target,
+        harness=args.harness,
         device=args.device,
         toolchain=args.toolchain,
         day=args.date,

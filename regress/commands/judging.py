@@ -128,8 +128,9 @@ def _newest(workspace: Workspace, template: Path) -> list[Record]:
 
 
 def _alike(record: Record, other: Record) -> bool:
-    return (record.environment.fingerprint, record.harness, record.toolchain.fingerprint) == (
-        other.environment.fingerprint,
-        other.harness,
-        other.toolchain.fingerprint,
-    )
+    return _identity(record) == _identity(other)
+
+
+def _identity(record: Record) -> tuple[str, str, set[str]]:
+    harnesses = {record.harness_of(result) for result in record.cases}
+    return record.environment.fingerprint, record.toolchain.fingerprint, harnesses

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regress import errors, pipeline, sheet
-from regress.bench import parse_prompts
+from regress.bench import harness_digests, parse_prompts
 from regress.campaign import Side
 from regress.check import judge_builds
-from regress.commands.choosing import chosen_cases
+from regress.commands.choosing import chosen_cases, require_token_ids
 from regress.errors import ConfigError, UsageError
 from regress.job import Job
 from regress.pipeline import Plan
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     plan = _with_reference(job, [Side(toolchain=name, flags=job.flags) for name in names])
     records, report = _judge_and_save(job, plan)
     _print_report(report, records[-1], as_json=args.json)
-    if plan.beside is not None and not job.baseline.holds_for(records[-1].environment, records[-1].harness, job.method):
+    if plan.beside is not None and not job.baseline.holds_for(records[-1].environment, harness_digests(), job.method):
         _explain_own_baseline(workspace, job, records)
     published = args.no_site or _publish(workspace, job)
     if args.exit_zero or report.exit_code == errors.EXIT_PASS:
@@ -174,6 +174,8 @@ def job_of(workspace: Workspace, args: argparse.Namespace, baseline: Baseline | 
     """
     baseline = baseline or chosen_cases(workspace.baseline(), args.case)
     prompts = _prompts(args)
+    if prompts:
+        require_token_ids(baseline)
     return Job(
         config=workspace.config,
         baseline=_adjusted(baseline, args, len(prompts[0]) if prompts else None),

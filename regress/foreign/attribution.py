@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from regress.foreign.figures import Figures
+    from regress.record import Harness
 
 _MOST_SAID = 500
 """Characters that are kept of what a row says besides."""
@@ -35,6 +36,7 @@ class Attribution:
         model: Short name of the model, as keys have it.
         quantization: As MLC-LLM names it.
         target: `cuda`, `llvm` ...
+        harness: What drove the model, where MLC-LLM built it.
         device: Name of the device.
         toolchain: Name of what was measured.
         day: When it was measured, for files that do not say.
@@ -44,6 +46,7 @@ class Attribution:
     model: str | None = None
     quantization: str | None = None
     target: str | None = None
+    harness: Harness | None = None
     device: str | None = None
     toolchain: str | None = None
     day: date | None = None
@@ -101,12 +104,25 @@ def _imported(figures: Figures, attribution: Attribution, source: Source, row: i
         source=Source(file=source.file, sha256=source.sha256, format=source.format, row=row),
         toolchain=_said(figures, attribution, "toolchain"),
         device=_said(figures, attribution, "device"),
-        case=case_key(**parts, builder=as_name(figures.builder).lower() or "mlc", workload=workload),
+        case=case_key(**parts, builder=_builder(figures, attribution), workload=workload),
         runs=figures.runs,
         values=dict(figures.values),
         said={key: publishable(text)[:_MOST_SAID] for key, text in figures.said.items()},
     )
     return decode_imported(encode(named(made)), figures.where)
+
+
+def _builder(figures: Figures, attribution: Attribution) -> str:
+    """Who built it, as it stands in a key, and what drove it: rates of two harnesses are of two cases."""
+    builder = as_name(figures.builder).lower() or "mlc"
+    if builder != "mlc":
+        return builder
+    if attribution.harness is None:
+        raise ConfigError(
+            f"{figures.where}: harness: the file does not say what drove MLC-LLM's build",
+            hint="say it: --harness chat for ChatModule (until 2024), engine for MLCEngine, vm for `bench --save`",
+        )
+    return builder if attribution.harness == "vm" else f"{builder}-{attribution.harness}"
 
 
 def _part(figures: Figures, attribution: Attribution, option: str) -> str:

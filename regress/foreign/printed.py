@@ -12,7 +12,11 @@ from regress.record import Workload
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_HEAD = re.compile(r"AVERAGE OVER (?P<runs>[0-9]+) RUNS(?:, input=(?P<input>[^,\s]+), output=(?P<output>[^,\s:]+))?:?")
+_HEAD = re.compile(
+    r"AVERAGE OVER (?P<runs>[0-9]+) RUNS"
+    # Early versions say no more; since 2024 it is `  (input_tokens=16, output_tokens=128)`.
+    r"(?:,? +\(?input(?:_tokens)?=(?P<input>[^,\s]+), output(?:_tokens)?=(?P<output>[^,\s:)]+)\)?)?:?"
+)
 _NUMBER = r"(?P<{}>[^\s,]+|[0-9]+,[0-9]+) "
 _LINE = re.compile(
     "prefill_time "

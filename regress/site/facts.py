@@ -96,6 +96,7 @@ class Case(Fact, frozen=True):
         flags: Build flags that are not the defaults.
         fault: Why there are no numbers; `None` where there are.
         discarded: How many replicates were not kept, and why; empty where all were.
+        harness: SHA-256 of the worker that measured; `None` where it is the run's.
         said: The verdicts on it, in the report's order.
     """
 
@@ -106,6 +107,7 @@ class Case(Fact, frozen=True):
     flags: dict[str, str] = {}
     fault: Fault | None = None
     discarded: str = ""
+    harness: str | None = None
     said: tuple[Said, ...] = ()
 
     def verdict(self, metric: str) -> Said | None:
@@ -130,7 +132,7 @@ class Run(Fact, frozen=True):
         fingerprint: Fingerprint of the toolchain: two of one name are the same only with the same one.
         packages: Name and version of every package of the toolchain.
         environment: The machine.
-        harness: SHA-256 of the worker that measured.
+        harness: SHA-256 of the worker that measures by harness `vm`.
         imported: Where the figures were imported from; empty for a run of our own.
         outcome: The gravest verdict; `None` where it was not judged.
         baseline: Name of the baseline file it was judged by.
@@ -151,6 +153,10 @@ class Run(Fact, frozen=True):
     baseline: str | None = None
     reference: str | None = None
     reference_run: str | None = None
+
+    def harness_of(self, case: Case) -> str:
+        """SHA-256 of the worker that measured one of its cases."""
+        return case.harness or self.harness
 
 
 class Facts(Fact, frozen=True):

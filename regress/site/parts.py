@@ -102,9 +102,10 @@ def replicates(rows: Iterable[Row]) -> Markup:
 def _replicate(row: Row) -> str:
     cells = "".join([f'<td class="number">{text or NOTHING}</td>' for text in row.cells])
     note = f'<span class="note">{escape(row.reasons)}</span>' if row.reasons else ""
+    logits = _digest(row.logits_sha256) if row.logits_sha256 else NOTHING
     return (
         f'        <tr><th scope="row">{row.number} <time class="quiet" datetime="{row.started_at}">{row.clock}</time>'
-        f"</th>\n          {cells}\n          <td>{_digest(row.logits_sha256)}{note}</td>\n        </tr>"
+        f"</th>\n          {cells}\n          <td>{logits}{note}</td>\n        </tr>"
     )
 
 

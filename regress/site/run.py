@@ -49,7 +49,7 @@ class Row(Fact, frozen=True, kw_only=True):
         started_at: When it started, for a machine.
         clock: The same, for people.
         cells: Its texts in the order of the columns.
-        logits_sha256: Digest of its logits.
+        logits_sha256: Digest of its logits; `None` where its harness tells none.
         reasons: What held its clocks back, each with its share of the time; empty where nothing did.
     """
 
@@ -57,7 +57,7 @@ class Row(Fact, frozen=True, kw_only=True):
     started_at: str
     clock: str
     cells: tuple[str, ...]
-    logits_sha256: str
+    logits_sha256: str | None
     reasons: str
 
 

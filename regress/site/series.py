@@ -224,11 +224,12 @@ def _segment(run: Run, case: Case, segments: dict[_Identity, Segment], points: S
     Without a build the weights are not known: then the newest segment of its machine and harness, else that of the run
     before.
     """
-    identity = (run.environment.fingerprint, run.harness, case.model_digest)
+    harness = run.harness_of(case)
+    identity = (run.environment.fingerprint, harness, case.model_digest)
     if case.model_digest:
         new = Segment(
             environment=run.environment,
-            harness=run.harness,
+            harness=harness,
             model_digest=case.model_digest,
             is_imported=bool(run.imported),
         )

@@ -64,6 +64,7 @@ class _Case(_Part, frozen=True):
     artifact: _Artifact | None = None
     replicates: tuple[_Replicate, ...] = ()
     failure: _Failure | None = None
+    harness_digest: Sha256 | None = None
     discarded: tuple[Discarded, ...] = ()
     gave_up: GuardReason | None = None
 
@@ -239,6 +240,7 @@ def _case(result: _Case, said: tuple[Said, ...]) -> Case:
         flags=own_flags(built.flags) if built else {},
         fault=Fault(stage=failure.stage, how=failure.how, cause=failure.cause) if failure else None,
         discarded=discards(result),
+        harness=result.harness_digest,
         said=said,
     )
 

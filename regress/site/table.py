@@ -40,7 +40,7 @@ def _lines(point: Point) -> Iterator[str]:
     run, fault = point.run, point.case.fault
     flags = " ".join(f"{name}={value}" for name, value in sorted(point.case.flags.items()))
     about = f"{run.id},{units.iso(run.recorded_at)},{_field(_plain(point.label))},{_field(_plain(flags))}"
-    about += f",{run.environment.fingerprint[:8]},{run.harness[:8]}"
+    about += f",{run.environment.fingerprint[:8]},{run.harness_of(point.case)[:8]}"
     if not point.case.values:
         failure = _field(_plain(f"{fault.how}: {fault.cause}")) if fault else ""
         yield f"{about},,,,,0,{point.outcome or ''},,{failure}"

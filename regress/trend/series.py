@@ -171,7 +171,7 @@ def _refused(entry: Entry, case: Case, metric: Metric) -> bool:
 
 def _identity(record: Record, result: CaseResult) -> _Identity:
     model = result.artifact.model.digest if result.artifact else ""
-    return record.environment.fingerprint, record.harness, model
+    return record.environment.fingerprint, record.harness_of(result), model
 
 
 def _epoch(baseline: Baseline, case: Case, points: Sequence[_Point]) -> Epoch | None:

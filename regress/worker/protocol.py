@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import sys
+import traceback
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -51,8 +52,13 @@ def serve(worker: str, request: Path) -> None:
     faulthandler.enable()  # a crash leaves at least Python's own stack in the log
     channel = Channel()
     channel.say("hello", protocol=PROTOCOL, worker=worker, python=platform.python_version())
-    module = importlib.import_module(f"regress.worker.{worker}")
-    channel.say("result", **module.main(json.loads(request.read_text(encoding="utf-8")), channel))
+    status = 0
+    try:
+        module = importlib.import_module(f"regress.worker.{worker}")
+        channel.say("result", **module.main(json.loads(request.read_text(encoding="utf-8")), channel))
+    except Exception:  # noqa: BLE001  # whatever it is: the log says so
+        traceback.print_exc()
+        status = 1
     sys.stderr.flush()
     # The toolchain's own shutdown is not what is measured or built, and MLC's engine is known to hang in it.
-    os._exit(0)
+    os._exit(status)

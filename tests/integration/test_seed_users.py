@@ -65,8 +65,21 @@ HEAD = (
     "prefill_time, prefill_rate, decode_time, decode_rate, memory\n"
 )
 ROW = "20231012 17:30:00, host, mlc, Llama-2-7b-chat-hf, q4f16_ft, 16, 128, 0.027, 582.8, 2.986, 42.9, 5309.1\n"
-IMPORT = ("import", "t.csv", "--runner", "orin", "--model", "llama-2-7b", "--target", "cuda", "--device", "AGX Orin")
-KEY = "llama-2-7b+mlc~q4f16_ft~cuda~p16+128"
+IMPORT = (
+    "import",
+    "t.csv",
+    "--runner",
+    "orin",
+    "--model",
+    "llama-2-7b",
+    "--target",
+    "cuda",
+    "--device",
+    "AGX Orin",
+    "--harness",
+    "chat",
+)
+KEY = "llama-2-7b+mlc-chat~q4f16_ft~cuda~p16+128"
 
 
 def test_a_table_becomes_history_on_every_machine_and_a_page(
@@ -109,13 +122,13 @@ def test_the_published_rates_are_in_the_history_with_their_source(regress: Calla
     for day in ("2023-10", "2024-06"):
         file = REPOSITORY / "docs" / "orin" / f"published-{day}.csv"
         output = regress(
-            *("import", file, "--runner", "orin", "--model", "llama-2-7b", "--target", "cuda"),
+            *("import", file, "--runner", "orin", "--model", "llama-2-7b", "--target", "cuda", "--harness", "chat"),
             *("--device", "Jetson AGX Orin 64GB", "--toolchain", f"mlc-{day}", "--history", REPOSITORY / "history"),
             "--json",
         )
         (row,) = json.loads(output.stdout)
         assert row["new"] is False
-        assert row["import"]["case"] == "llama-2-7b+mlc/q4f16_ft/cuda/p16+128"
+        assert row["import"]["case"] == "llama-2-7b+mlc-chat/q4f16_ft/cuda/p16+128"
     baseline = (REPOSITORY / "baselines" / "orin.toml").read_text(encoding="utf-8")
     assert row["import"]["values"] == {"prefill_tokens_per_s": 632.8, "decode_tokens_per_s": 46.9}
     assert "values = { prefill_tokens_per_s = 632.8, decode_tokens_per_s = 46.9 }" in baseline

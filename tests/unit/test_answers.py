@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -12,6 +13,10 @@ from factories import make_case, make_record, make_reference, make_replicate, sh
 from regress.answers import Limits, agreement_of, first_difference, judge_answers
 from regress.record import Failure
 from regress.verdict import Agreement
+
+if TYPE_CHECKING:
+    from regress.replicate import Replicate
+    from regress.verdict import Reference
 
 REFERENCE = make_reference(make_record())
 REPLICATE = make_replicate(1000, 50)
@@ -62,6 +67,27 @@ def test_logits_that_could_not_be_compared_are_not_green() -> None:
     """Both builds are here, and nobody knows how they differ: even equal tokens do not tell."""
     failure = Failure(stage="bench", cause="MemoryError", how="exit status 1")
     assert judged(failure, logits_sha256=sha("rounded")) == ("inconclusive", "other_answers")
+
+
+def test_what_a_harness_does_not_tell_is_not_taken_for_equal() -> None:
+    """Of an engine the tokens are known and no logits; of a chat module the text alone."""
+    untold = msgspec.structs.replace(REFERENCE, logits_sha256=None)
+    engine = msgspec.structs.replace(REPLICATE, logits_sha256=None)
+    assert answers(untold, engine) == "answers: the same 3 greedy tokens, of which the harness tells no logits"
+    other = msgspec.structs.replace(engine, token_ids=(1, 9, 3))
+    assert answers(untold, other).startswith("answers: the greedy tokens differ from the reference's from token 1 on")
+    text = msgspec.structs.replace(untold, token_ids=(), text_sha256=sha("a text"))
+    chat = msgspec.structs.replace(engine, token_ids=(), text_sha256=sha("a text"))
+    assert answers(text, chat) == "answers: the same text; the harness tells neither tokens nor logits"
+    changed = msgspec.structs.replace(chat, text_sha256=sha("another"))
+    assert answers(text, changed).startswith("answers: the text differs from the reference's")
+    assert answers(text, chat, changed) == "answers: the text differs from process to process"
+
+
+def answers(reference: Reference, *replicates: Replicate) -> str:
+    (verdict,) = judge_answers(reference, make_case(replicates=replicates), None, Limits())
+    assert verdict.outcome == ("pass" if "same" in verdict.text else "inconclusive")
+    return verdict.text
 
 
 def test_answers_that_change_from_process_to_process_are_not_green() -> None:

@@ -129,6 +129,28 @@ def test_each_builder_has_cases_of_its_own() -> None:
     assert len(parse_baseline(twice, "b.toml").cases) == 3
 
 
+def test_each_harness_has_cases_of_its_own() -> None:
+    """The key says what drives the build, where it is not our own loop."""
+    keys = [
+        parse_baseline(MLC.replace('builder = "mlc"', f'builder = "mlc"\nharness = "{harness}"'), "b.toml").cases[1].key
+        for harness in ("vm", "engine", "chat")
+    ]
+    assert keys == [f"other+mlc{driven}/q4f32_1/cuda-sm_87/p64+16" for driven in ("", "-engine", "-chat")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TEXT.replace('target = "cuda-sm_87"', 'target = "cuda-sm_87"\nharness = "engine"'), "'engine' is MLC-LLM's"),
+        (MLC.replace('builder = "mlc"', 'builder = "mlc"\nharness = "http"'), "Invalid enum value 'http'"),
+    ],
+)
+def test_a_harness_that_cannot_drive_a_build_is_refused(text: str, message: str) -> None:
+    """Builds with TVM alone have no engine."""
+    with pytest.raises(ConfigError, match=rf"b.toml: cases\[1\].harness: {message}"):
+        parse_baseline(text, "b.toml")
+
+
 def test_a_reference_of_another_builder_is_refused() -> None:
     """A case whose builder is changed in place keeps its reference, which is of something else then."""
     text = "the reference was built by 'tvm', the case asks for 'mlc'"
@@ -193,14 +215,14 @@ def test_references_hold_for_one_machine_one_harness_and_one_method() -> None:
     environment, method = make_environment(), Method(warmups=2, repeats=10, seed=0)
     text = (REFERENCE + ARTIFACT).replace(f'method = "{sha("x")}"', f'method = "{digest(method)}"')
     baseline = parse_baseline(ONE_CASE + text, "b.toml")
-    assert not baseline.holds_for(environment, sha("x"), method)
+    assert not baseline.holds_for(environment, {"vm": sha("x")}, method)
     here = msgspec.structs.replace(baseline, environment=environment)
-    assert here.holds_for(environment, sha("x"), method)
-    assert not here.holds_for(make_environment(fingerprint=sha("another")), sha("x"), method)
-    assert not here.holds_for(environment, sha("another"), method)
-    assert not here.holds_for(environment, sha("x"), Method(warmups=2, repeats=11, seed=0))
+    assert here.holds_for(environment, {"vm": sha("x")}, method)
+    assert not here.holds_for(make_environment(fingerprint=sha("another")), {"vm": sha("x")}, method)
+    assert not here.holds_for(environment, {"vm": sha("another")}, method)
+    assert not here.holds_for(environment, {"vm": sha("x")}, Method(warmups=2, repeats=11, seed=0))
     both = msgspec.structs.replace(parse_baseline(TEXT + text, "b.toml"), environment=environment)
-    assert not both.holds_for(environment, sha("x"), method)  # one case has no reference
+    assert not both.holds_for(environment, {"vm": sha("x")}, method)  # one case has no reference
 
 
 @pytest.mark.parametrize(

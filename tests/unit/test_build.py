@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from factories import make_environment, make_toolchain, sha
 
 from regress import supervisor
 from regress.artifact import Model
+from regress.bench import HARNESS_MODULES
 from regress.build import BUILDER_MODULES, Order
 from regress.errors import ConfigError
 from regress.model import LocalModel
@@ -28,6 +30,9 @@ from regress.recipe import (
 )
 from regress.record import Workload
 from regress.toolchain import InstalledToolchain
+
+if TYPE_CHECKING:
+    from regress.record import Harness
 
 
 def test_flags_are_completed_with_their_defaults() -> None:
@@ -179,12 +184,23 @@ def imported_workers(name: str) -> set[str]:
 CUDA_SOURCES = {path.relative_to(supervisor.WORKERS).as_posix() for path in supervisor.WORKERS.glob("cuda/*.cu")}
 
 
-@pytest.mark.parametrize(("builder", "sources"), [("tvm", CUDA_SOURCES), ("mlc", {"alone/sitecustomize.py"})])
-def test_a_builders_digest_covers_all_that_it_imports(builder: Builder, sources: set[str]) -> None:
-    """A module left out could change what is built, and an old artifact would be taken for the new one."""
-    wanted, found = [f"build_{builder}"], set[str]()
+def all_imported(name: str) -> set[str]:
+    """A worker and the modules that it imports, and those that they do; how it is asked and answers is left out."""
+    wanted, found = [name], set[str]()
     while wanted:
         found.add(name := wanted.pop())
         wanted += imported_workers(name) - found
-    # How a worker is asked, and answers, changes nothing of what it builds.
-    assert (found | sources) - {"protocol"} == set(BUILDER_MODULES[builder])
+    return found - {"protocol"}
+
+
+@pytest.mark.parametrize(("builder", "sources"), [("tvm", CUDA_SOURCES), ("mlc", {"alone/sitecustomize.py"})])
+def test_a_builders_digest_covers_all_that_it_imports(builder: Builder, sources: set[str]) -> None:
+    """A module left out could change what is built, and an old artifact would be taken for the new one."""
+    assert all_imported(f"build_{builder}") | sources == set(BUILDER_MODULES[builder])
+
+
+@pytest.mark.parametrize("harness", ["vm", "engine", "chat"])
+def test_a_harness_digest_covers_all_that_it_imports(harness: Harness) -> None:
+    """A module left out could change what is measured, and an old reference would be taken for a valid one."""
+    # `weights` quantizes for a builder, too; to read what was quantized does not depend on it.
+    assert all_imported(f"bench_{harness}") - {"quantize"} == set(HARNESS_MODULES[harness])

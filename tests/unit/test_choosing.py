@@ -6,7 +6,7 @@ import pytest
 from factories import TWO_CASES, TWO_KEYS
 
 from regress.baseline import parse_baseline
-from regress.commands.choosing import chosen_cases, only_case, require_own_builds
+from regress.commands.choosing import chosen_cases, only_case, require_own_builds, require_token_ids
 from regress.errors import UsageError
 
 BOTH = parse_baseline(TWO_CASES, "b.toml")
@@ -46,3 +46,13 @@ def test_a_command_of_our_own_builder_refuses_a_case_of_another_one() -> None:
     mlc = parse_baseline(TWO_CASES.replace('target = "llvm"', 'target = "llvm"\nbuilder = "mlc"', 1), "b.toml")
     with pytest.raises(UsageError, match=r"profile: 'llama-mini\+mlc/q4f32_1/llvm/p16\+128' is built by MLC-LLM"):
         require_own_builds(mlc, "profile")
+
+
+def test_prompts_of_token_ids_are_refused_where_text_alone_is_taken() -> None:
+    """An engine takes them, a chat module does not."""
+    require_token_ids(BOTH)
+    driven = 'target = "llvm"\nbuilder = "mlc"\nharness = "chat"'
+    with pytest.raises(
+        UsageError, match=r"--prompt: 'llama-mini\+mlc-chat/q4f32_1/llvm/p16\+128' is driven by ChatModule"
+    ):
+        require_token_ids(parse_baseline(TWO_CASES.replace('target = "llvm"', driven, 1), "b.toml"))

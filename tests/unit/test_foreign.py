@@ -45,7 +45,9 @@ TEST = {
     "avg_ts": 5200.0,
     "samples_ns": [90_000_000, 110_000_000],
 }
-GIVEN = Attribution(runner="orin", model="llama-2-7b", target="cuda", device="AGX Orin", toolchain="mlc-2023-10")
+GIVEN = Attribution(
+    runner="orin", model="llama-2-7b", target="cuda", device="AGX Orin", toolchain="mlc-2023-10", harness="chat"
+)
 
 
 def read(text: str, workload: Workload | None = None) -> tuple[str, list[Figures]]:
@@ -71,7 +73,7 @@ def llama(**changes: Any) -> str:  # noqa: ANN401
 def test_a_row_of_the_table_is_a_case() -> None:
     """Rates are those that stand there; the host is not kept."""
     (found,) = made(HEAD + ROW)
-    assert found.case == "llama-2-7b+mlc/q4f16_ft/cuda/p16+128"
+    assert found.case == "llama-2-7b+mlc-chat/q4f16_ft/cuda/p16+128"
     assert found.values == {"prefill_tokens_per_s": 582.8, "decode_tokens_per_s": 42.9}
     assert found.recorded_at == datetime(2023, 10, 12, 17, 30, tzinfo=timezone.utc)
     assert (found.runner, found.device, found.toolchain) == ("orin", "AGX Orin", "mlc-2023-10")
@@ -111,10 +113,28 @@ def test_what_is_printed_is_read_out_of_a_log() -> None:
     """Two lines, whatever stands around them; paths are not kept whole."""
     given = Attribution(**{**vars(GIVEN), "quantization": "q4f16_ft", "day": date(2024, 6, 1)})
     (found,) = made(PRINTED, given)
-    assert found.case == "llama-2-7b+mlc/q4f16_ft/cuda/p16+128"
+    assert found.case == "llama-2-7b+mlc-chat/q4f16_ft/cuda/p16+128"
     assert (found.values["decode_tokens_per_s"], found.runs) == (46.9, 3)
     assert found.recorded_at == datetime(2024, 6, 1, tzinfo=timezone.utc)
     assert "/data" not in str(found.said)
+
+
+def test_the_lines_of_2024_and_later_say_the_workload_in_their_own_way() -> None:
+    later = PRINTED.replace("RUNS, input=16, output=128", "RUNS  (input_tokens=16, output_tokens=128)")
+    assert later != PRINTED
+    (found,) = read(later)[1]
+    assert (found.prompt_tokens, found.new_tokens, found.runs) == (16, 128, 3)
+
+
+def test_what_drove_mlc_llm_must_be_said() -> None:
+    """Rates of two harnesses are of two cases, and no file says which it was."""
+    without = Attribution(**{**vars(GIVEN), "harness": None})
+    with pytest.raises(ConfigError, match=r"f: line 2: harness: the file does not say") as refused:
+        made(HEAD + ROW, without)
+    assert "--harness chat for ChatModule" in str(refused.value.hint)
+    assert made(HEAD + ROW.replace(", mlc,", ", tvm,"), without)[0].case == "llama-2-7b/q4f16_ft/cuda/p16+128"
+    keys = [made(HEAD + ROW, Attribution(**{**vars(GIVEN), "harness": name}))[0].case for name in ("vm", "engine")]
+    assert [key.partition("/")[0] for key in keys] == ["llama-2-7b+mlc", "llama-2-7b+mlc-engine"]
 
 
 def test_of_early_versions_the_workload_must_be_said() -> None:

@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str, files: tuple[str, ...] = ("t.csv",)) -> int:
-    return main(["import", *files, "--runner", "orin", "--toolchain", "mlc-2023", *arguments])
+    return main(["import", *files, "--runner", "orin", "--toolchain", "mlc-2023", "--harness", "chat", *arguments])
 
 
 def written(folder: Path) -> list[Path]:
@@ -47,7 +47,7 @@ def test_an_import_is_a_file_of_the_history(folder: Path, capsys: pytest.Capture
     assert capsys.readouterr().out == f"{path.relative_to(folder)}\n"
     assert path.name.endswith(".import.json")
     assert path.parent.relative_to(folder).as_posix() == "history/orin/2023/10"
-    assert decode_imported(path.read_bytes(), "f").case == "llama-2-7b+mlc/q4f16_ft/cuda/p16+128"
+    assert decode_imported(path.read_bytes(), "f").case == "llama-2-7b+mlc-chat/q4f16_ft/cuda/p16+128"
     assert main(["history", "verify"]) == 0
     assert "records 0, reports 0, imports 1, problems 0" in capsys.readouterr().err
 

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from factories import make_broken, make_case, make_record
+from factories import make_broken, make_case, make_record, make_replicate, sha
 
 from regress.errors import HistoryError
 from regress.record import decode_record, digest, encode
@@ -100,6 +101,22 @@ def _with_metric(name: str) -> bytes:
         (_broken_case({"key": "weird"}), "r.json: Expected `str` matching regex"),
         (_broken_case({"key": "a/b/c/p1+1"}), "r.json: cases[0].key: 'a/b/c/p1+1' contradicts the workload p64+16"),
         (_broken_case({"failure": FAILURE}), "r.json: cases[0]: has both a failure and replicates"),
+        (
+            _broken_case({"harness": "engine"}),
+            "r.json: cases[0].key: 'tiny/q4f16_1/llvm/p64+16' contradicts the harness 'engine'",
+        ),
+        (
+            _broken_case({"key": "tiny+mlc-engine/q4f16_1/llvm/p64+16", "harness": "engine"}),
+            "r.json: cases[0].harness_digest: that of 'vm' is the record's own, every other stands here",
+        ),
+        (_broken_case({"harness_digest": sha("x")}), "r.json: cases[0].harness_digest: that of 'vm' is the record's"),
+        (_broken_case({"key": "tiny+mlc-disco/q4f16_1/llvm/p64+16"}), "r.json: Expected `str` matching regex"),
+        (
+            _broken_case(
+                {"key": "tiny+mlc-chat/q4f16_1/llvm/p64+16", "harness": "chat", "harness_digest": sha("x")},
+            ),
+            "r.json: cases[0].replicates: one lacks the answer that the harness 'chat' tells",
+        ),
         (_with_metric("decode_token_per_s"), "r.json: cases[0].replicates: unknown metric 'decode_token_per_s'; did"),
         (encode(make_record(make_case(), make_case())), "r.json: cases: 'tiny/q4f16_1/llvm/p64+16' stands twice"),
     ],
@@ -142,3 +159,14 @@ def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
     """The same mapping has one digest: SHA-256 of its canonical JSON."""
     # echo -n '{"a":1,"b":2}' | sha256sum
     assert digest({"b": 2, "a": 1}) == "43258cff783fe7036d8a43033f830adfc60ec037382473548ac742b888292777"
+
+
+def test_each_harness_has_its_own_digest() -> None:
+    """That of `vm` is the record's, as it was before there was another one; the others stand with their cases."""
+    key = "tiny+mlc-engine/q4f16_1/llvm/p64+16"
+    told = msgspec.structs.replace(make_replicate(1000, 50), logits_sha256=None)
+    engine = make_case(key, harness="engine", harness_digest=sha("engine"), replicates=(told,))
+    record = decode_record(encode(make_record(make_case(), engine)), "r.json")
+    assert [record.harness_of(case) for case in record.cases] == [sha("harness"), sha("engine")]
+    assert b"harness_digest" not in encode(make_record())
+    assert b"text_sha256" not in encode(record)

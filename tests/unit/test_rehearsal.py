@@ -48,7 +48,9 @@ class Here:
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._home, self._patch = tmp_path, monkeypatch
         self.is_on(make_environment())
-        monkeypatch.setattr(rehearsal, "harness_digest", lambda: make_record().harness)
+        digests = dict.fromkeys(("vm", "engine", "chat"), make_record().harness)
+        monkeypatch.setattr(rehearsal, "harness_digest", digests.__getitem__)
+        monkeypatch.setattr(rehearsal, "harness_digests", lambda: digests)
         monkeypatch.setattr(Job, "require_gpu", lambda _: None)
 
     def is_on(self, environment: Environment) -> None:
@@ -141,6 +143,15 @@ def test_no_reference_is_an_obstacle_of_the_case(here: Here) -> None:
     prospect = here.prospect(make_baseline())
     assert reasons(prospect) == ["no_reference"]
     assert prospect.cases[0].against == "nothing"
+
+
+@pytest.mark.parametrize(("harness", "found"), [("vm", ["other_harness"]), ("engine", ["other_harness"]), ("chat", [])])
+def test_published_rates_judge_a_case_of_their_own_harness_alone(here: Here, harness: str, found: list[str]) -> None:
+    """Numbers of two harnesses are never compared."""
+    rates = Published(source="a page", values={"decode_tokens_per_s": 46.9}, harness="chat")
+    (case,) = published(builder="mlc", harness=harness).cases
+    baseline = msgspec.structs.replace(published(), cases=(msgspec.structs.replace(case, published=rates),))
+    assert reasons(here.prospect(baseline, "mlc")) == found
 
 
 def test_published_rates_can_judge_on_their_device_alone(here: Here) -> None:

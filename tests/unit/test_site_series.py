@@ -88,6 +88,17 @@ def test_another_harness_begins_another_segment() -> None:
     assert [segment.harness for segment in found.segments] == [sha("harness"), sha("other harness")]
 
 
+def test_another_version_of_a_cases_own_harness_begins_another_segment() -> None:
+    """The record's digest is that of harness `vm`: it says nothing of a case that an engine drives."""
+    key = "tiny+mlc-engine/q4f16_1/llvm/p64+16"
+    cases = [make_case(key, harness="engine", harness_digest=sha(each)) for each in ("engine", "engine", "newer")]
+    runs = [entry(later(number, case)) for number, case in enumerate(cases)]
+    found = series(*runs, key=key)
+
+    assert segments(found) == [0, 0, 1]
+    assert [segment.harness for segment in found.segments] == [sha("engine"), sha("newer")]
+
+
 def test_other_weights_begin_another_segment() -> None:
     found = series(entry(make_record(with_weights("old"))), entry(later(1, with_weights("new"))))
 

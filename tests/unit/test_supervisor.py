@@ -66,6 +66,13 @@ def test_a_crash_without_a_word_is_told_by_its_signal() -> None:
     assert failed("", code=0).cause == "no result (exit status 0)"
 
 
+def test_a_crash_without_a_name_is_not_told_by_a_frame_of_its_stack() -> None:
+    """TVM's report of a crash outside TVM: a headline, and frames that it knows nothing of."""
+    log = '!!!!!!! Segfault encountered !!!!!!!\n  File "<unknown>", line 0, in 0xffffffffffffffff\n'
+    assert failed(log, signal="SIGSEGV").cause == "!!!!!!! Segfault encountered !!!!!!!"
+    assert failed('  File "<unknown>", line 0, in _start\n', signal="SIGSEGV").cause == "killed by SIGSEGV"
+
+
 def test_a_kill_is_the_cause_whatever_was_printed_before_it() -> None:
     """Out of memory and out of time say nothing themselves."""
     assert "memory" in failed("Warning: x\n", signal="SIGKILL").cause

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ QUANTIZATIONS = [
     *("q4f32_0", "q4f32_1", "q8f16_ft", "q8f16_1"),
 ]
 MODEL_TYPES = ["llama", "gpt_neox", "gpt_bigcode", "minigpt", "moss", "rwkv", "gptj", "chatglm", "mistral"]
+TOKENIZER_FILES = ["tokenizer.model", "tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json"]
 TEXTS = {"--hf-path": None, "--target": "auto", "--reuse-lib": None, "--artifact-path": "dist", "--llvm-mingw": ""}
 NUMBERS = {"--max-seq-len": -1, "--use-cache": 1, "--num-shards": 1, "--sliding-window": -1, "--chunk-size": -1}
 SWITCHES = [
@@ -32,6 +34,9 @@ def main() -> None:
         raise FileNotFoundError(f"{folder}/pytorch_model.bin")
     output = Path(parsed.artifact_path) / f"{parsed.model}-{parsed.quantization}"
     (output / "params").mkdir(parents=True)
+    for name in TOKENIZER_FILES:
+        if (folder / name).exists():
+            shutil.copy(folder / name, output / "params" / name)
     build = _small_build()
     build.write_weights(folder, parsed.quantization, output / "params")
     _as_of_then(output / "params")
