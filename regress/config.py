@@ -100,7 +100,9 @@ class BumpSpec(Table, frozen=True):
         name: Its key in the file.
         toolchain: Name of the toolchain of a release, with `{version}` in it.
         package: Package to follow.
-        same_version: Packages that are pinned to the same version, as nightlies come in pairs.
+        same_version: Packages of the same place that are pinned to the same version.
+        own_version: Packages of the same place that are each pinned to their own newest version: MLC-LLM's nightlies
+            come in pairs whose counters differ.
         beside: Further requirements of the toolchain.
         prereleases: Whether nightlies and release candidates count.
         index_url: Package index; the one that uv or pip is set to use where `None`.
@@ -115,6 +117,7 @@ class BumpSpec(Table, frozen=True):
     toolchain: str
     package: str | None = None
     same_version: tuple[str, ...] = ()
+    own_version: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     prereleases: bool = False
     index_url: str | None = None
@@ -254,6 +257,8 @@ def _bump(table: dict[str, Any], name: str, where: str) -> BumpSpec:
     spec = convert({"name": name, **table}, BumpSpec, where, within=True)
     if (spec.package is None) == (spec.repository is None):
         raise ConfigError(f"{where}: needs either `package` or `repository`")
+    if spec.repository and (spec.same_version or spec.own_version):
+        raise ConfigError(f"{where}.repository: a branch has no packages to pin beside it")
     if "{version}" not in spec.toolchain or not re.fullmatch(TOOLCHAIN_NAME, spec.toolchain.replace("{version}", "1")):
         raise ConfigError(f"{where}.toolchain: a name with {{version}} in it, of letters, digits and . _ + - else")
     return spec

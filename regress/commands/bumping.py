@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,8 +76,14 @@ def _first(workspace: Workspace, followed: Iterable[BumpSpec]) -> tuple[BumpSpec
         release = head(spec) if spec.repository else newest(releases(spec, folder), spec)
         newer = bump(workspace.config, spec, release, today)
         if newer is not None:
-            return spec, newer
+            return spec, replace(newer, packages=(*newer.packages, *_counterparts(spec, folder)))
     return None
+
+
+def _counterparts(spec: BumpSpec, folder: Path) -> list[str]:
+    """The requirements of the packages that come with it under versions of their own."""
+    followed = [msgspec.structs.replace(spec, package=package) for package in spec.own_version]
+    return [f"{each.package}=={newest(releases(each, folder), each).version}" for each in followed]
 
 
 def _pushed(path: Path, newer: Bump, args: argparse.Namespace) -> str | None:

@@ -133,6 +133,36 @@ def test_a_page_of_wheels_has_them_by_their_addresses(
     assert capsys.readouterr().out == "fake-2.0+cu128\n"
 
 
+def test_a_counterpart_is_pinned_to_its_own_newest_version(web: Web, folder: Path) -> None:
+    """Of a pair of nightlies each has a counter of its own, and some nights lack a wheel for this platform."""
+    names = (
+        "fake_tvm-2.0.dev41-py3-none-manylinux_2_28_x86_64.whl",
+        "fake_ai-2.0.dev907-py3-none-manylinux_2_28_x86_64.whl",
+        "fake_ai-2.0.dev912-py3-none-manylinux_2_28_x86_64.whl",
+        "fake_ai-2.0.dev915-py3-none-win_amd64.whl",
+    )
+    links = "".join(f'<a href="{name}">wheel</a>' for name in names)
+    web.pages["/wheels"] = ("text/html", f"<html><body>{links}</body></html>".encode())
+    keys = f'find_links = ["{web.url}/wheels"]\nplatform = "x86_64"\nprereleases = true\nown_version = ["fake-ai"]'
+
+    assert bump(folder, keys) == 0
+
+    spec = parse_config((folder / "regress.toml").read_text(), "regress.toml").toolchain("fake-2.0.dev41")
+    assert "fake-ai==2.0.dev912" in spec.packages
+
+
+def test_a_counterpart_that_is_not_there_declares_nothing(
+    web: Web, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = b'<a href="fake_tvm-2.0-py3-none-any.whl">wheel</a>'
+    web.pages["/wheels"] = ("text/html", b"<html><body>" + link + b"</body></html>")
+
+    assert bump(folder, f'find_links = ["{web.url}/wheels"]\nown_version = ["fake-ai"]') == 4
+
+    assert "no release of fake-ai fits" in capsys.readouterr().err
+    assert "fake-2.0" not in (folder / "regress.toml").read_text()
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "said"),
     [
