@@ -101,6 +101,8 @@ class Container:
         try:
             yield name
         finally:
+            # Killed first: to remove it by force podman asks it to end, and waits ten seconds for a Python to hear.
+            _ask(self.runtime, "kill", name)
             _ask(self.runtime, "rm", "--force", name)
 
     def watched(self, name: str, watch: Watch) -> Watch:

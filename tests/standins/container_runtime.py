@@ -116,6 +116,13 @@ def remove(arguments: list[str]) -> None:
     container = STATE / arguments[-1]
     if not container.exists():
         fail(f"Error response from daemon: No such container: {arguments[-1]}")
+    container.unlink()
+
+
+def kill(arguments: list[str]) -> None:
+    container = STATE / arguments[-1]
+    if not container.exists():
+        fail(f"Error response from daemon: No such container: {arguments[-1]}")
     os.killpg(int(container.read_text()), signal.SIGKILL)
 
 
@@ -127,7 +134,7 @@ def main() -> None:
     if sys.argv[1:3] == ["image", "inspect"]:
         inspect_image(sys.argv[3:])
         return
-    {"pull": pull, "run": run, "inspect": inspect, "rm": remove}[sys.argv[1]](sys.argv[2:])
+    {"pull": pull, "run": run, "inspect": inspect, "kill": kill, "rm": remove}[sys.argv[1]](sys.argv[2:])
 
 
 main()
