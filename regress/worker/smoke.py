@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
 import re
+import runpy
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,14 +103,29 @@ def linear_error() -> float:
 
 
 def libraries() -> Iterator[tuple[str, str]]:
-    """Name and SHA-256 of each of TVM's native libraries in this process; none where /proc is not there."""
+    """Name and SHA-256 of each of TVM's native libraries in this process, and of MLC-LLM's, which is not loaded."""
+    for path in sorted({*loaded(), *engines()}):
+        with path.open("rb") as file:
+            yield path.name, hashlib.sha256(file.read()).hexdigest()
+
+
+def loaded() -> Iterator[Path]:
+    """TVM's native libraries in this process; none where /proc is not there."""
     maps = Path("/proc/self/maps")
     text = maps.read_text() if maps.exists() else ""
     paths = {Path(line.split(maxsplit=5)[5]) for line in text.splitlines() if "/" in line}
-    for path in sorted(paths):
-        if re.match(r"(?:lib)?(?:tvm|mlc)", path.name) and path.is_file():
-            with path.open("rb") as file:
-                yield path.name, hashlib.sha256(file.read()).hexdigest()
+    return (path for path in paths if re.match(r"(?:lib)?(?:tvm|mlc)", path.name) and path.is_file())
+
+
+def engines() -> Iterator[Path]:
+    """MLC-LLM's native libraries, by its own list of places: a checkout's commit may change them and no Python."""
+    spec = importlib.util.find_spec("mlc_llm")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        source = Path(folder) / "libinfo.py"
+        find = runpy.run_path(str(source)).get("find_lib_path") if source.is_file() else None
+        if find is not None:
+            found = [path for name in ("mlc_llm", "mlc_llm_module") for path in find(name, optional=True)]
+            yield from (Path(path).resolve() for path in found)
 
 
 if __name__ == "__main__":
