@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import shutil
 import sys
+import tarfile
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +101,11 @@ class Host:
         """The configuration, and a baseline of one case."""
         (self.folder / "regress.toml").write_text(CONFIG.format(image=image, python=self.python))
         (self.folder / "here.toml").write_text(BASELINE.format(model=model, limit_s=limit_s))
+
+    def limit(self, seconds: float) -> None:
+        """Ends a replicate after so long."""
+        path = self.folder / "here.toml"
+        path.write_text(re.sub(r"bench_timeout_s = .*", f"bench_timeout_s = {seconds}", path.read_text()))
 
     def regress(self, *arguments: str | Path) -> process.Output:
         return process.run([sys.executable, "-m", "regress", *arguments], cwd=self.folder, env=self.env, timeout_s=600)
@@ -274,3 +282,37 @@ def test_an_image_without_that_python_says_so(host: Host) -> None:
     assert output.exit.code == 4
     assert "toolchain 'image'" in output.stderr
     assert "no-such-python" in output.stderr
+
+
+@pytest.mark.parametrize("runtime", ["docker", "podman"])
+def test_what_runs_containers_on_this_machine_runs_workers(host: Host, workshop: Workshop, runtime: str) -> None:
+    """An empty image of our own, this machine's system folders as volumes: build, measure, and end at a time limit."""
+    program = shutil.which(runtime)
+    if program is None or not process.run([program, "info"], timeout_s=60).exit.ok:
+        pytest.skip(f"no {runtime} that answers")
+    image = "regress-test-empty:1"
+    imported = process.run([program, "import", "-", image], stdin=_empty_archive(), timeout_s=60)
+    assert imported.exit.ok, imported.stderr
+    python = workshop.toolchain(LATEST).python
+    folders = ["/usr", "/bin", "/lib", "/lib64", "/etc", str(python.resolve().parents[1]), str(python.parents[1])]
+    options = [argument for folder in folders for argument in ("--volume", f"{folder}:{folder}:ro")]
+    host.write(f'image = "{image}"\nruntime = "{program}"')
+    text = (host.folder / "regress.toml").read_text()
+    (host.folder / "regress.toml").write_text(text.replace('["--shm-size", "1g"]', json.dumps(options)))
+    output = host.regress("bench", "--toolchain", "image", "--rebuild", "--json")
+    assert output.exit.code == 0, output.stderr
+    assert len(record_of(output).cases[0].replicates) == 2
+    host.limit(0.5)
+    (case,) = record_of(host.regress("bench", "--toolchain", "image", "--replicates", "1", "--json")).cases
+    assert case.failure is not None
+    assert case.failure.how == "killed at its time limit of 0.5 s"
+    assert "regress-" not in process.run([program, "ps", "--all", "--format", "{{.Names}}"]).stdout
+
+
+def _empty_archive() -> bytes:
+    with io.BytesIO() as data:
+        with tarfile.open(fileobj=data, mode="w") as archive:
+            folder = tarfile.TarInfo("tmp")
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o1777
+            archive.addfile(folder)
+        return data.getvalue()
