@@ -36,6 +36,8 @@ PULL_LIMIT_S = 3600.0
 ASK_LIMIT_S = 60.0
 _START_LIMIT_S = 30.0
 _START_PERIOD_S = 0.05
+_REFUSED = (125, 126, 127)
+"""Exit statuses of docker's and podman's own: nothing was started, or the program is not to be run, or not there."""
 _SIGNALLED = 128
 """What docker adds to a signal's number to make an exit status of it."""
 _HOSTS_OWN = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "CXX", "LD_LIBRARY_PATH", "CUDA_PATH")
@@ -94,6 +96,14 @@ class Container:
             return end
         return replace(end, code=None, signal=signal.Signals(number).name)
 
+    def refusal(self, end: Exit, log: str) -> str | None:
+        """Why nothing was started in it, fit to be published; `None` where something was.
+
+        The first line: docker's last one says how to get help.
+        """
+        lines = [line.strip() for line in log.splitlines() if line.strip()]
+        return publishable(lines[0]) if end.code in _REFUSED and lines else None
+
     @contextmanager
     def running(self) -> Iterator[str]:
         """A name for a container, which is gone when the block is left: killing the client alone does not end it."""
@@ -107,18 +117,15 @@ class Container:
 
     def watched(self, name: str, watch: Watch) -> Watch:
         """A watch that is entered with the process that runs in the container, as the host numbers it."""
-        return lambda client: watch(self._process(name) or client)
+        return lambda client: watch(self._process(name, client) or client)
 
-    def _process(self, name: str) -> int | None:
+    def _process(self, name: str, client: int) -> int | None:
         """The host's number of a container's process; `None` where it ended before it could be asked for."""
         until = time.monotonic() + _START_LIMIT_S
-        while time.monotonic() < until:
-            output = _ask(self.runtime, "inspect", "--format", "{{.State.Status}} {{.State.Pid}}", name)
-            status, _, number = output.stdout.strip().partition(" ")
+        while time.monotonic() < until and not _has_ended(client):
+            number = _ask(self.runtime, "inspect", "--format", "{{.State.Pid}}", name).stdout.strip()
             if number.isdecimal() and int(number) > 0:
                 return int(number)
-            if status in ("exited", "dead", "stopped"):
-                return None
             time.sleep(_START_PERIOD_S)
         return None
 
@@ -150,6 +157,11 @@ def start(
     with container.running() as name:
         argv, client = container.argv(name, command, env), without_secrets(os.environ)
         yield Start(argv=argv, env=client, watch=container.watched(name, watch))
+
+
+def _has_ended(child: int) -> bool:
+    """Whether a child of this process has ended; it is left to be waited for."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def portable(env: Mapping[str, str]) -> dict[str, str]:

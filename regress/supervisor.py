@@ -133,9 +133,15 @@ def run_worker(
         return Failure(stage=stage, cause=f"cannot start the worker: {error.strerror}", how="not started")
     if end.ok and listener.result is not None:
         return listener.result
-    text = log.read_text(errors="replace")
-    found = failure(stage, end, text, launch.timeout_s)
-    if listener.last is None or end.signal is None or (crash_site(text) and not end.timed_out):
+    return _failure_of(launch, listener, end, log.read_text(errors="replace"), stage)
+
+
+def _failure_of(launch: Launch, listener: _Listener, end: Exit, log: str, stage: Stage) -> Failure:
+    """Why a worker gave no result: with the step that it was in, where it was ended in one."""
+    found = failure(stage, end, log, launch.timeout_s)
+    if launch.container and (refused := launch.container.refusal(end, log)):
+        return msgspec.structs.replace(found, cause=refused)
+    if listener.last is None or end.signal is None or (crash_site(log) and not end.timed_out):
         return found
     what = f"no answer within {launch.timeout_s:g} s" if end.timed_out else found.cause
     return msgspec.structs.replace(found, cause=publishable(f"{what}, in the step '{listener.last.text}'"))

@@ -92,7 +92,8 @@ def run(
     end = within.ended(output.exit) if within else output.exit
     hello, result = events(output.stdout)
     if hello is None:
-        cause = supervisor.telling_line(output.stderr) or end.describe(TIME_LIMIT_S)
+        refused = within.refusal(end, output.stderr) if within else None
+        cause = refused or supervisor.telling_line(output.stderr) or end.describe(TIME_LIMIT_S)
         raise ToolchainError(f"toolchain '{name}': {python} cannot be used", cause=cause)
     if end.ok and result:
         return Outcome(hello=hello, libraries=result.libraries, failure=None)

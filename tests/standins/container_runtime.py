@@ -109,7 +109,7 @@ def inspect(arguments: list[str]) -> None:
     container = STATE / arguments[-1]
     if not container.exists():
         fail(f"Error: No such object: {arguments[-1]}")
-    sys.stdout.write(f"running {container.read_text()}\n")
+    sys.stdout.write(f"{container.read_text()}\n")
 
 
 def remove(arguments: list[str]) -> None:

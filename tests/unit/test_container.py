@@ -87,6 +87,17 @@ def test_a_signal_comes_as_an_exit_status(code: int, signal: str | None) -> None
     assert (end.code, end.signal) == ((None, signal) if signal else (code, None))
 
 
+def test_what_docker_itself_refuses_is_told_by_its_first_line() -> None:
+    """The last one says how to get help; of what ran in the container the log says more."""
+    log = (
+        'docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]].\n\n'
+        "Run 'docker run --help' for more information\n"
+    )
+    for code, refused in ((125, True), (127, True), (1, False), (139, False)):
+        said = CONTAINER.refusal(Exit(code=code, signal=None, timed_out=False, duration_s=1.0), log)
+        assert said == (log.splitlines()[0] if refused else None)
+
+
 def test_a_client_that_was_killed_at_its_limit_stays_that() -> None:
     end = Exit(code=None, signal="SIGKILL", timed_out=True, duration_s=1.0)
     assert CONTAINER.ended(end) == end
