@@ -7,32 +7,23 @@ request and log, the cache folder, and the model. Nothing else of the host is th
 from __future__ import annotations
 
 import os
-import re
 import secrets
-import shutil
 import signal
 import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from regress import device, process
-from regress.device.jetson import Board
-from regress.device.nvml import Absent
+from regress import process
 from regress.errors import ToolchainError
 from regress.redact import publishable, without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from regress.config import ToolchainSpec
     from regress.process import Exit, Watch
 
-PULL_LIMIT_S = 3600.0
-"""An image is ten gigabytes; an hour is a dead network, not a slow one."""
 ASK_LIMIT_S = 60.0
 _START_LIMIT_S = 30.0
 _START_PERIOD_S = 0.05
@@ -112,8 +103,8 @@ class Container:
             yield name
         finally:
             # Killed first: to remove it by force podman asks it to end, and waits ten seconds for a Python to hear.
-            _ask(self.runtime, "kill", name)
-            _ask(self.runtime, "rm", "--force", name)
+            ask(self.runtime, "kill", name)
+            ask(self.runtime, "rm", "--force", name)
 
     def watched(self, name: str, watch: Watch) -> Watch:
         """A watch that is entered with the process that runs in the container, as the host numbers it."""
@@ -123,7 +114,7 @@ class Container:
         """The host's number of a container's process; `None` where it ended before it could be asked for."""
         until = time.monotonic() + _START_LIMIT_S
         while time.monotonic() < until and not _has_ended(client):
-            number = _ask(self.runtime, "inspect", "--format", "{{.State.Pid}}", name).stdout.strip()
+            number = ask(self.runtime, "inspect", "--format", "{{.State.Pid}}", name).stdout.strip()
             if number.isdecimal() and int(number) > 0:
                 return int(number)
             time.sleep(_START_PERIOD_S)
@@ -175,108 +166,6 @@ def readable(folder: Path) -> list[Mount]:
     return [Mount(folder=path) for path in sorted({folder.absolute(), *real})]
 
 
-def locate(spec: ToolchainSpec, *, log: Callable[[str], None]) -> tuple[Container, str]:
-    """How a toolchain's image is run, and the digest that names it anywhere; it is pulled where it is not here.
-
-    Args:
-        spec: Of the kind `container`.
-        log: Called with each line of progress.
-
-    Raises:
-        ToolchainError: There is no runtime, it does not answer, or there is no such image.
-    """
-    name = f"toolchain '{spec.name}'"
-    runtime = shutil.which(spec.runtime)
-    if runtime is None:
-        raise ToolchainError(
-            f"{name}: no program '{spec.runtime}' to run containers with",
-            hint="install docker, or name another with `runtime` in regress.toml, such as podman",
-        )
-    image = spec.image or _chosen(spec.autotag or "", name, log)
-    found = _inspected(runtime, image)
-    if found is None:
-        log(f"{spec.name}: pulling {image}")
-        pulled = _ask(runtime, "pull", "--quiet", image, limit_s=PULL_LIMIT_S)
-        found = _inspected(runtime, image)
-        if found is None:
-            raise ToolchainError(f"{name}: no image {image}", cause=_said(pulled.stderr) or pulled.exit.describe())
-    options = (*_user(runtime), *_gpu(runtime), *spec.options)
-    return Container(runtime=runtime, image=found.id, options=options), found.name(image)
-
-
-class _Image(msgspec.Struct, frozen=True, rename="pascal"):
-    """What `image inspect` says: the id, and the names with digests under which registries have it."""
-
-    id: str
-    repo_digests: tuple[str, ...] | None = ()
-
-    def name(self, asked: str) -> str:
-        """The name with its digest; the id, with the name asked for, where no registry has it."""
-        return self.repo_digests[0] if self.repo_digests else f"{asked}@{self.id}"
-
-
-def _inspected(runtime: str, image: str) -> _Image | None:
-    """The image as it lies here; `None` where it does not.
-
-    Raises:
-        ToolchainError: The runtime does not answer.
-    """
-    output = _ask(runtime, "image", "inspect", image)
-    if output.exit.ok:
-        return msgspec.json.decode(output.printed, type=list[_Image])[0]
-    if re.search(r"no such image|not known|unable to find|image not found", output.stderr, re.IGNORECASE):
-        return None
-    cause = _said(output.stderr) or output.exit.describe(ASK_LIMIT_S)
-    raise ToolchainError(f"{runtime} does not answer", cause=cause, hint="start its service, and see `docs/orin.md`")
-
-
-def _chosen(package: str, name: str, log: Callable[[str], None]) -> str:
-    """The image that jetson-containers' `autotag` chooses for a package on this machine.
-
-    Raises:
-        ToolchainError: There is no such program, or it finds none.
-    """
-    log(f"{name}: autotag {package}")
-    program = shutil.which("autotag")
-    if program is None:
-        raise ToolchainError(
-            f"{name}: no program 'autotag'",
-            hint="install jetson-containers and put it on the PATH, or name an `image`",
-        )
-    output = process.run([program, package, "--quiet", "--disable", "build"], timeout_s=ASK_LIMIT_S * 5)
-    lines = output.stdout.split()
-    if not (output.exit.ok and lines):
-        raise ToolchainError(f"{name}: autotag finds no image for '{package}'", cause=_said(output.stderr))
-    return lines[-1]
-
-
-def _user(runtime: str) -> tuple[str, ...]:
-    """Makes what a container writes ours: where its root is not already us, it runs as this user.
-
-    With this user's groups: on a Jetson the GPU is open to the group `video`.
-    """
-    if _is_podman(runtime) or os.getuid() == 0:
-        return ()
-    if "rootless" in _ask(runtime, "info", "--format", "{{.SecurityOptions}}").stdout:
-        return ()
-    groups = (argument for group in sorted(os.getgroups()) for argument in ("--group-add", str(group)))
-    return ("--user", f"{os.getuid()}:{os.getgid()}", *groups)
-
-
-def _gpu(runtime: str) -> tuple[str, ...]:
-    """What gives a container this machine's GPU: a Jetson's by NVIDIA's runtime, another's by a switch of docker's."""
-    here = device.gpu_here()
-    if isinstance(here, Absent):
-        return ()
-    if _is_podman(runtime):
-        return ("--device", "nvidia.com/gpu=all")
-    return ("--runtime", "nvidia") if isinstance(here, Board) else ("--gpus", "all")
-
-
-def _is_podman(runtime: str) -> bool:
-    return "podman" in Path(runtime).name
-
-
 def _outermost(mounts: Sequence[Mount]) -> list[Mount]:
     """Each folder once, writable where one of its mounts is; one that lies in another of as many rights is left out."""
     rights: dict[Path, bool] = {}
@@ -300,11 +189,6 @@ def _volume(mount: Mount) -> str:
     return f"{mount.folder}:{mount.folder}:{'rw' if mount.writable else 'ro'}"
 
 
-def _ask(runtime: str, *arguments: str, limit_s: float = ASK_LIMIT_S) -> process.Output:
+def ask(runtime: str, *arguments: str, limit_s: float = ASK_LIMIT_S) -> process.Output:
+    """What a runtime answers to one of its commands."""
     return process.run([runtime, *arguments], env=without_secrets(os.environ), timeout_s=limit_s)
-
-
-def _said(stderr: str) -> str | None:
-    """The last line of what a runtime complained of, fit to be published."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return publishable(lines[-1]) if lines else None

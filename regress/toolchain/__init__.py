@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from regress import container as containers
+from regress import image as images
 from regress import record
 from regress.errors import ToolchainError
 from regress.toolchain import check as smoke
@@ -210,7 +210,7 @@ def _current(spec: ToolchainSpec, home: Path, *, log: Log, check: Path) -> Insta
 
 def _contained(spec: ToolchainSpec, *, log: Log, check: Path) -> InstalledToolchain:
     """The toolchain in an image, by the image that its name stands for now."""
-    within, image = containers.locate(spec, log=log)
+    within, image = images.locate(spec, log=log)
     python = Path(spec.python or "python3")
     log(f"{spec.name}: importing TVM and building one function in {image}")
     env = {"PYTHONNOUSERSITE": "1"}
