@@ -94,11 +94,14 @@ def linear_error() -> float:
 
     layer = nn.Linear(64, 48, bias=False)
     module, _ = layer.export_tvm(spec={"forward": {"x": nn.spec.Tensor([4, 64], "float32")}})
-    machine = relax.VirtualMachine(tvm.compile(module, target="llvm"), tvm.cpu())
+    # The era of MLC-LLM's ChatModule came with TVM 0.15, and these are the names that it has.
+    compiled = getattr(tvm, "compile", None) or relax.build
+    tensor = getattr(tvm.runtime, "tensor", None) or tvm.nd.array
+    machine = relax.VirtualMachine(compiled(module, target="llvm"), tvm.cpu())
     random = np.random.default_rng(0)
     x = random.uniform(-1, 1, (4, 64)).astype("float32")
     weight = random.uniform(-1, 1, (48, 64)).astype("float32")
-    found = machine["forward"](tvm.runtime.tensor(x), tvm.runtime.tensor(weight)).numpy()
+    found = machine["forward"](tensor(x), tensor(weight)).numpy()
     return float(np.abs(found - x @ weight.T).max())
 
 

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from integration.workshop import LATEST, Artifact, Workshop
 
-from regress import supervisor
+from regress import process, supervisor
 from regress.answers import agreement_of
 from regress.config import ToolchainSpec
 from regress.recipe import FLAGS
 from regress.record import Failure
 from regress.supervisor import Launch, run_worker, worker_environment
+from regress.toolchain.check import SCRIPT, events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -396,3 +397,21 @@ def test_a_build_that_raises_is_a_failure(workshop: Workshop, changes: dict[str,
     }
     failure = failed(workshop.run("build_tvm", request, workshop.toolchain(LATEST), stage="build"))
     assert failure.cause.startswith(cause)
+
+
+OLD_NAMES = """
+import runpy, sys, types
+import tvm
+tvm.nd = types.SimpleNamespace(array=tvm.runtime.tensor)
+del tvm.runtime.tensor, tvm.compile
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def test_a_toolchain_is_checked_by_the_names_of_an_older_tvm_where_it_has_no_others(workshop: Workshop) -> None:
+    """Those of the time of ChatModule, of which no package index has a wheel: here a newer one goes by them."""
+    python = workshop.toolchain(LATEST).python
+    output = process.run([python, "-c", OLD_NAMES, SCRIPT])
+    assert output.exit.ok, output.stderr
+    _, result = events(output.stdout)
+    assert result is not None
