@@ -38,7 +38,7 @@ HARNESS_MODULES: dict[Harness, tuple[str, ...]] = {
     "engine": ("bench_engine", "mlc_era", "mlc_folder", "rates", *_VM),
     "chat": ("bench_chat", "mlc_folder", "rates"),
 }
-"""The workers that measure, each with all the modules that it imports."""
+"""The workers that measure, each with the modules that it imports; but for `quantize`, which only builders call."""
 
 _COPIED = {"bytes": 2**30, "copies": 8, "repeats": 9}
 """What is copied to measure a GPU's memory: several times its last cache, and long enough for the clock."""

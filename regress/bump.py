@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 from regress.errors import ConfigError, ToolchainError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from regress.config import BumpSpec, Config
 
@@ -94,6 +94,13 @@ def bump(config: Config, spec: BumpSpec, release: Release, today: date) -> Bump 
     as_of = max(filter(None, (release.uploaded_on, today - timedelta(days=1))))
     pins = [f"{package}=={release.version}" for package in (spec.package, *spec.same_version) if package]
     return Bump(name=_name(spec, release), release=release, packages=(*pins, *spec.beside), as_of=as_of)
+
+
+def with_counterparts(found: Bump, counterparts: Mapping[str, Release]) -> Bump:
+    """The toolchain with further packages, each at a version of its own; none of them may be of a later day."""
+    pins = [f"{package}=={release.version}" for package, release in counterparts.items()]
+    days = [release.uploaded_on for release in counterparts.values() if release.uploaded_on]
+    return replace(found, packages=(*found.packages, *pins), as_of=max(found.as_of, *days, found.as_of))
 
 
 def _declared(config: Config, package: str) -> list[Version]:

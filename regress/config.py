@@ -77,6 +77,8 @@ class ToolchainSpec(Table, frozen=True):
     options: tuple[str, ...] = ()
 
 
+_OURS = re.compile(r"-[ed].*|--(?:env|env-file|name|detach|rm|entrypoint|network|net|user)\b.*", re.DOTALL)
+"""Options of a runtime's `run` that regress gives itself, or that would go around `[measure.environment]`."""
 CONTAINER_KEYS = ("image", "autotag", "runtime", "options")
 """What only the kind `container` has."""
 
@@ -299,6 +301,11 @@ def _require_keys_of_container(spec: ToolchainSpec, table: dict[str, Any], where
             raise ConfigError(f"{where}.{key}: not for kind 'container', whose image holds everything")
         if not contained and key in CONTAINER_KEYS:
             raise ConfigError(f"{where}.{key}: for kind 'container' alone")
+
+    for index, option in enumerate(spec.options):
+        if _OURS.fullmatch(option):
+            hint = "variables for workers stand in [measure.environment] of the baseline"
+            raise ConfigError(f"{where}.options[{index}]: '{option.split('=')[0]}' is not to be given", hint=hint)
 
 
 def _is_below(path: str) -> bool:

@@ -7,11 +7,14 @@ request and log, the cache folder, and the model. Nothing else of the host is th
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
+import sys
 import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regress import process
@@ -20,7 +23,6 @@ from regress.redact import publishable, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from regress.process import Exit, Watch
 
@@ -31,16 +33,27 @@ _REFUSED = (125, 126, 127)
 """Exit statuses of docker's and podman's own: nothing was started, or the program is not to be run, or not there."""
 _SIGNALLED = 128
 """What docker adds to a signal's number to make an exit status of it."""
-_HOSTS_OWN = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "CXX", "LD_LIBRARY_PATH", "CUDA_PATH")
+_GONE = re.compile(r"no such container|no container with|not found|can only kill running|not running", re.IGNORECASE)
+_HOSTS_OWN = (
+    *("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "CXX", "LD_LIBRARY_PATH", "CUDA_PATH"),
+    *("TVM_HOME", "TVM_LIBRARY_PATH"),
+)
 """Variables that say where things lie on the host; the image has its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mount:
-    """A folder of the host that a container sees under its own path; writable or not."""
+    """A folder or file of the host that a container sees.
 
-    folder: Path
+    Attributes:
+        path: Where it is in the container.
+        writable: Whether it may be written there.
+        source: Where it is on the host; under the same path where `None`.
+    """
+
+    path: Path
     writable: bool = False
+    source: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +64,7 @@ class Container:
         runtime: The program: docker, or what takes its arguments.
         image: The image's id, which no later pull moves: what is measured is what was checked.
         options: Arguments of `run` besides those below.
-        mounts: Folders of the host for every command.
+        mounts: What of the host every command sees.
     """
 
     runtime: str
@@ -104,7 +117,9 @@ class Container:
         finally:
             # Killed first: to remove it by force podman asks it to end, and waits ten seconds for a Python to hear.
             ask(self.runtime, "kill", name)
-            ask(self.runtime, "rm", "--force", name)
+            removed = ask(self.runtime, "rm", "--force", name)
+            if not (removed.exit.ok or _GONE.search(removed.stderr)):
+                sys.stderr.write(f"container {name} may still run: {publishable(removed.stderr.strip())}\n")
 
     def watched(self, name: str, watch: Watch) -> Watch:
         """A watch that is entered with the process that runs in the container, as the host numbers it."""
@@ -161,21 +176,34 @@ def portable(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def readable(folder: Path) -> list[Mount]:
-    """The mounts that make a folder's files readable, those that it links to included."""
-    real = {file.resolve().parent for file in folder.iterdir()} if folder.is_dir() else set()
-    return [Mount(folder=path) for path in sorted({folder.absolute(), *real})]
+    """The mounts that make a folder's files readable: itself, and each file that it links to, at the link's own target.
+
+    Not the folders of those files: they may hold anything, a home with its keys.
+    """
+    links = [file for file in sorted(folder.iterdir()) if file.is_symlink() and file.is_file()]
+    linked = [Mount(path=_target(link), source=link.resolve()) for link in links]
+    return [Mount(path=folder.absolute()), *linked]
+
+
+def _target(link: Path) -> Path:
+    """Where a link says that its file is, from where the link is."""
+    return Path(os.path.normpath(link.absolute().parent / link.readlink()))
 
 
 def _outermost(mounts: Sequence[Mount]) -> list[Mount]:
-    """Each folder once, writable where one of its mounts is; one that lies in another of as many rights is left out."""
-    rights: dict[Path, bool] = {}
+    """Each place once, writable where one of its mounts is; one that lies in another of as many rights is left out."""
+    places: dict[Path, Mount] = {}
     for mount in mounts:
-        rights[mount.folder] = rights.get(mount.folder, False) or mount.writable
-    return [
-        Mount(folder=folder, writable=writable)
-        for folder, writable in sorted(rights.items())
-        if not any(parent in rights and rights[parent] >= writable for parent in folder.parents)
-    ]
+        known = places.get(mount.path)
+        places[mount.path] = replace(mount, writable=mount.writable or (known is not None and known.writable))
+    return [mount for _, mount in sorted(places.items()) if not _is_within(mount, places)]
+
+
+def _is_within(mount: Mount, places: Mapping[Path, Mount]) -> bool:
+    """Whether a mount is there already, as a part of another."""
+    return mount.source in (None, mount.path) and any(
+        parent in places and places[parent].writable >= mount.writable for parent in mount.path.parents
+    )
 
 
 def _volume(mount: Mount) -> str:
@@ -184,9 +212,11 @@ def _volume(mount: Mount) -> str:
     Raises:
         ToolchainError: Its path cannot be said so.
     """
-    if ":" in str(mount.folder):
-        raise ToolchainError(f"{mount.folder}: a folder with a colon in its path cannot be given to a container")
-    return f"{mount.folder}:{mount.folder}:{'rw' if mount.writable else 'ro'}"
+    source = mount.source or mount.path
+    for path in (source, mount.path):
+        if ":" in str(path):
+            raise ToolchainError(f"{path}: what has a colon in its path cannot be given to a container")
+    return f"{source}:{mount.path}:{'rw' if mount.writable else 'ro'}"
 
 
 def ask(runtime: str, *arguments: str, limit_s: float = ASK_LIMIT_S) -> process.Output:

@@ -24,8 +24,10 @@ NAME = r"[0-9A-Za-z][\w.-]*"
 _KEY = rf"^{NAME}(?:\+{NAME})?/{NAME}/{NAME}/p[1-9][0-9]{{0,7}}\+[1-9][0-9]{{0,7}}\Z"
 Key = Annotated[str, msgspec.Meta(pattern=_KEY, max_length=MOST_NAMED)]
 """The key of the case that was measured; `+NAME` says who built it."""
-Words = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-ToolchainName = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._+-]*\Z", max_length=MOST_NAMED // 2)]
+Words = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f]+\Z", max_length=200)]
+"""Text for people, with nothing that a terminal would obey."""
+TOOLCHAIN = r"[0-9A-Za-z][0-9A-Za-z._+-]*"
+ToolchainName = Annotated[str, msgspec.Meta(pattern=rf"^{TOOLCHAIN}\Z", max_length=MOST_NAMED // 2)]
 
 
 class Source(Stored, frozen=True):
@@ -85,6 +87,7 @@ def named(imported: Imported) -> Imported:
         imported.case,
         imported.values,
         imported.runs,
+        imported.said,
     ]
     name = f"{imported.recorded_at:%Y%m%dT%H%M%SZ}-{imported.toolchain}-{digest(identity)[:8]}"
     return msgspec.structs.replace(imported, id=name)

@@ -79,7 +79,7 @@ class Job:
         """How a toolchain's workers are started during a step."""
         given = portable(os.environ) if installed.container else os.environ
         env = supervisor.worker_environment(given, {**installed.env, **self.baseline.measure.environment})
-        inside = installed.container and installed.container.with_mounts([Mount(folder=self.home, writable=True)])
+        inside = installed.container and installed.container.with_mounts([Mount(path=self.home, writable=True)])
         return Launch(python=installed.python, env=env, timeout_s=timeout_s, on_progress=step.update, container=inside)
 
     def machine(self, python: str) -> Environment:

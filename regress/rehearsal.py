@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from regress import toolchain
+from regress import image, toolchain
 from regress.bench import harness_digest, harness_digests
 from regress.comparable import Circumstances, differences, incomparable
-from regress.errors import ConfigError
+from regress.errors import ConfigError, ToolchainError
 from regress.prospect import CaseProspect, Obstacle, Prospect, ToolchainProspect
 from regress.recipe import own_flags
 from regress.record import digest
@@ -141,11 +141,21 @@ def _obstacles(job: Job, listed: Listed, machine: Environment) -> Iterator[Obsta
     if required is not None and machine.power_mode not in (None, required):
         text = f"the power mode is {machine.power_mode}, the baseline requires {required}"
         yield Obstacle(reason="wrong_mode", text=text, hint="set it as root: docs/runner.md")
+    if listed.spec.kind == "container":
+        yield from _no_runtime(listed.spec)
     if listed.state == "broken" and listed.toolchain and listed.toolchain.failure:
         yield Obstacle(reason="does_not_build", text=f"its check failed: {listed.toolchain.failure.cause}")
     if _lacks_mlc(job.baseline, listed):
         text = f"MLC-LLM builds these cases, and {listed.spec.name} has no package of it"
         yield Obstacle(reason="no_mlc_llm", text=text, hint="name a toolchain that has it: --toolchain NAME")
+
+
+def _no_runtime(spec: ToolchainSpec) -> Iterator[Obstacle]:
+    """What of an image's runtime is not on this machine; whether it answers is not asked."""
+    try:
+        image.programs(spec)
+    except ToolchainError as error:
+        yield Obstacle(reason="no_runtime", text=str(error), hint=error.hint)
 
 
 def _lacks_mlc(baseline: Baseline, listed: Listed) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from datetime import timezone
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,8 @@ def _first_line(path: Path) -> str:
     """The first line of a file that may be appended to; empty where it is yet to be made."""
     try:
         if not path.exists():
-            path.parent.stat()
+            if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+                raise ConfigError(f"{path}: cannot be made: {path.parent} is no folder that can be written")
             return ""
         with path.open("r+b") as file:
             return file.readline().decode(errors="replace")
@@ -79,7 +81,8 @@ def _row(record: Record, case: CaseResult) -> list[str] | None:
     return [
         record.recorded_at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         record.runner,
-        builder or "tvm",
+        # benchmark.py writes `mlc` for whatever drove it; what we drive says so.
+        {"": "tvm", "mlc": "mlc-vm"}.get(builder, builder),
         name,
         quantization,
         str(case.workload.prompt_tokens),

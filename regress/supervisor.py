@@ -150,7 +150,7 @@ def _failure_of(launch: Launch, listener: _Listener, end: Exit, log: str, stage:
 def _stream(launch: Launch, command: Sequence[str | Path], listener: _Listener, log: Path) -> Exit:
     """How a worker ended, after each of its lines was heard; it sees its own folder besides what its launch says."""
     inside = launch.container and launch.container.with_mounts(
-        [Mount(folder=WORKERS), Mount(folder=log.parent, writable=True)]
+        [Mount(path=WORKERS), Mount(path=log.parent, writable=True)]
     )
     with container.start(inside, command, launch.env, launch.watch) as begun:
         end = process.stream(

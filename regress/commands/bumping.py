@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from regress import errors
-from regress.bump import bump, newest, with_bump
+from regress.bump import bump, newest, with_bump, with_counterparts
 from regress.config import parse_config
 from regress.errors import ConfigError, UsageError, did_you_mean
 from regress.history import write
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
-    from regress.bump import Bump
+    from regress.bump import Bump, Release
     from regress.config import BumpSpec
     from regress.workspace import Workspace
 
@@ -76,14 +75,14 @@ def _first(workspace: Workspace, followed: Iterable[BumpSpec]) -> tuple[BumpSpec
         release = head(spec) if spec.repository else newest(releases(spec, folder), spec)
         newer = bump(workspace.config, spec, release, today)
         if newer is not None:
-            return spec, replace(newer, packages=(*newer.packages, *_counterparts(spec, folder)))
+            return spec, with_counterparts(newer, _counterparts(spec, folder))
     return None
 
 
-def _counterparts(spec: BumpSpec, folder: Path) -> list[str]:
-    """The requirements of the packages that come with it under versions of their own."""
-    followed = [msgspec.structs.replace(spec, package=package) for package in spec.own_version]
-    return [f"{each.package}=={newest(releases(each, folder), each).version}" for each in followed]
+def _counterparts(spec: BumpSpec, folder: Path) -> dict[str, Release]:
+    """The packages that come with it under versions of their own, each with its newest."""
+    followed = {package: msgspec.structs.replace(spec, package=package) for package in spec.own_version}
+    return {package: newest(releases(each, folder), each) for package, each in followed.items()}
 
 
 def _pushed(path: Path, newer: Bump, args: argparse.Namespace) -> str | None:

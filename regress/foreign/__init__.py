@@ -63,11 +63,11 @@ def _require_workload(found: Sequence[Figures], workload: Workload) -> None:
 
 
 def _reader(text: str, name: str, workload: Workload | None) -> tuple[Format, Callable[[str, str], Sequence[Figures]]]:
-    first = text.lstrip()[:1]
-    if first in ("[", "{"):
-        return "llama-bench json", llama_bench.read
+    # First, because a log may well begin with a bracket.
     if printed.is_so(text):
         return "benchmark.py text", partial(printed.read, workload=workload)
+    if text.lstrip()[:1] in ("[", "{"):
+        return "llama-bench json", llama_bench.read
     if table.is_so(text):
         return "benchmark.py csv", table.read
     line = quoted(text.strip().partition("\n")[0])

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from regress.errors import ConfigError, UsageError
 from regress.foreign.figures import in_utc, quoted
-from regress.imported import NAME, SCHEMA, Imported, Source, as_name, case_key, decode_imported, named
+from regress.imported import NAME, SCHEMA, TOOLCHAIN, Imported, Source, as_name, case_key, decode_imported, named
 from regress.record import Workload, encode
-from regress.redact import publishable
+from regress.redact import printable, publishable
 from regress.stored import RUNNER_NAME
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ _PARTS = ("model", "quantization", "target")
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
-    """What whoever imports a file says of it; what is given here holds, whatever the file says.
+    """What whoever imports a file says of it; what is given here holds, whatever the file says, but for the harness.
 
     Attributes:
         runner: Nickname of the machine.
         model: Short name of the model, as keys have it.
         quantization: As MLC-LLM names it.
         target: `cuda`, `llvm` ...
-        harness: What drove the model, where MLC-LLM built it.
+        harness: What drove MLC-LLM's builds, for rows that do not say.
         device: Name of the device.
         toolchain: Name of what was measured.
         day: When it was measured, for files that do not say.
@@ -63,6 +63,8 @@ class Attribution:
             given = getattr(self, option)
             if given is not None and not re.fullmatch(NAME, given, re.ASCII):
                 raise UsageError(f"import: --{option} '{given}': a part of a key holds letters, digits and . _ - only")
+        if self.toolchain is not None and not re.fullmatch(TOOLCHAIN, self.toolchain, re.ASCII):
+            raise UsageError(f"import: --toolchain '{self.toolchain}': a name holds letters, digits and . _ + - only")
         return self
 
 
@@ -107,22 +109,23 @@ def _imported(figures: Figures, attribution: Attribution, source: Source, row: i
         case=case_key(**parts, builder=_builder(figures, attribution), workload=workload),
         runs=figures.runs,
         values=dict(figures.values),
-        said={key: publishable(text)[:_MOST_SAID] for key, text in figures.said.items()},
+        said={key: publishable(printable(text))[:_MOST_SAID] for key, text in figures.said.items()},
     )
     return decode_imported(encode(named(made)), figures.where)
 
 
 def _builder(figures: Figures, attribution: Attribution) -> str:
     """Who built it, as it stands in a key, and what drove it: rates of two harnesses are of two cases."""
-    builder = as_name(figures.builder).lower() or "mlc"
+    builder, _, driver = (as_name(figures.builder).lower() or "mlc").partition("-")
     if builder != "mlc":
-        return builder
-    if attribution.harness is None:
+        return as_name(figures.builder).lower()
+    driver = driver or attribution.harness or ""
+    if not driver:
         raise ConfigError(
             f"{figures.where}: harness: the file does not say what drove MLC-LLM's build",
-            hint="say it: --harness chat for ChatModule (until 2024), engine for MLCEngine, vm for `bench --save`",
+            hint="say it: --harness chat for ChatModule (until 2024), engine for MLCEngine",
         )
-    return builder if attribution.harness == "vm" else f"{builder}-{attribution.harness}"
+    return builder if driver == "vm" else f"{builder}-{driver}"
 
 
 def _part(figures: Figures, attribution: Attribution, option: str) -> str:

@@ -14,6 +14,8 @@ from regress.stored import DAMAGED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SETTINGS = ("n_gpu_layers", "flash_attn", "n_threads", "n_batch", "n_ubatch", "type_k", "type_v")
+"""What decides a rate besides model and device."""
 _Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**24)]
 
 
@@ -36,6 +38,13 @@ class _Test(msgspec.Struct, frozen=True, kw_only=True):
     avg_ns: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
     samples_ns: tuple[Annotated[float, msgspec.Meta(gt=0, le=1e15)], ...] = ()
     n_depth: _Tokens = 0
+    n_gpu_layers: int | None = None
+    flash_attn: bool | int | str | None = None
+    n_threads: int | None = None
+    n_batch: int | None = None
+    n_ubatch: int | None = None
+    type_k: str | None = None
+    type_v: str | None = None
     backends: str = ""
     gpu_info: str = ""
     cpu_info: str = ""
@@ -51,12 +60,34 @@ def read(text: str, name: str) -> Sequence[Figures]:
         tests = msgspec.json.decode(text, type=list[_Test])
     except DAMAGED as error:
         raise ConfigError(f"{name}: not what `llama-bench -o json` prints: {error}") from error
+    _require_one_setting(tests, name)
     return [_figures(test, f"{name}: [{number}]") for number, test in enumerate(tests)]
+
+
+def _settings(test: _Test) -> dict[str, str]:
+    """How a test was run, as far as it says, and as it says it."""
+    return {name: str(value) for name in _SETTINGS if (value := getattr(test, name)) is not None}
+
+
+def _require_one_setting(tests: Sequence[_Test], name: str) -> None:
+    """Refuses a file in which one case stands with several settings: they would be runs of one series."""
+    seen: dict[tuple[str, int, int, int], dict[str, str]] = {}
+    for number, test in enumerate(tests):
+        case = (test.model_type, test.n_prompt, test.n_gen, test.n_depth)
+        before = seen.setdefault(case, _settings(test))
+        if before != _settings(test):
+            now = _settings(test)
+            other = next(key for key in _SETTINGS if before.get(key) != now.get(key))
+            raise ConfigError(
+                f"{name}: [{number}].{other}: {now.get(other)}, where the same test stands with {before.get(other)}",
+                hint="import a file for each setting, each with a --toolchain of its own",
+            )
 
 
 def _figures(test: _Test, where: str) -> Figures:
     prompt, new, metric = _workload(test, where)
-    model, _, quantization = test.model_type.rpartition(" ")
+    called, _, variety = test.model_type.partition(" - ")
+    model, _, quantization = called.rpartition(" ")
     on_cuda = "CUDA" in test.backends
     return Figures(
         where=where,
@@ -66,7 +97,7 @@ def _figures(test: _Test, where: str) -> Figures:
         builder="llama.cpp",
         measured_at=in_utc(test.test_time, f"{where}.test_time"),
         model=model,
-        quantization=quantization,
+        quantization=f"{quantization}-{variety}" if variety else quantization,
         target="cuda" if on_cuda else "",
         device=test.gpu_info if on_cuda else test.cpu_info,
         toolchain=f"llama.cpp-b{test.build_number}",
@@ -76,6 +107,7 @@ def _figures(test: _Test, where: str) -> Figures:
             "model_filename": test.model_filename.rpartition("/")[2],
             "backends": test.backends,
             "build_commit": test.build_commit,
+            **_settings(test),
         },
     )
 

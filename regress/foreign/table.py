@@ -47,7 +47,7 @@ def read(text: str, name: str) -> Sequence[Figures]:
         raise ConfigError(f"{name}: a null character in a table")
     lines = csv.reader(text.splitlines(), skipinitialspace=True, strict=True)
     try:
-        head = [column.strip() for column in next(lines)]
+        head = [column.strip() for column in next(fields for fields in lines if fields)]
         _require_columns(head, name)
         return [
             _figures(_row(head, fields, f"{name}: line {lines.line_num}"), f"{name}: line {lines.line_num}")

@@ -215,7 +215,9 @@ def _contained(spec: ToolchainSpec, *, log: Log, check: Path) -> InstalledToolch
     log(f"{spec.name}: importing TVM and building one function in {image}")
     env = {"PYTHONNOUSERSITE": "1"}
     outcome = smoke.run(spec.name, python, env=env, script=check, within=within)
-    identity = replace(_found_identity(spec, outcome, image=within.image), image=image)
+    identity = replace(
+        _found_identity(spec, outcome, image=within.image, options=record.digest(spec.options)), image=image
+    )
     return InstalledToolchain(
         identity=identity,
         python=python,

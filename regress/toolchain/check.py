@@ -83,7 +83,7 @@ def run(
         ToolchainError: Its Python does not even start.
     """
     given = without_secrets({**os.environ, **env}) if within is None else env
-    contained = within and within.with_mounts([Mount(folder=script.parent)])
+    contained = within and within.with_mounts([Mount(path=script.parent)])
     try:
         with container.start(contained, [python, script], given) as begun:
             output = process.run(begun.argv, env=begun.env, timeout_s=TIME_LIMIT_S)

@@ -253,6 +253,7 @@ def test_references_of_a_harness_hold_for_its_own_worker(
         ("engine", "now", "stays", "no answer within 15 s, in the step 'end the engine'"),
         ("engine", "now", "stops_early", "RuntimeError: the engine generated 3 tokens, where 9 were asked for"),
         ("engine", "now", "lies", "RuntimeError: the engine's counters say that its"),
+        ("engine", "now", "in_bursts", "RuntimeError: the engine handed out 3 tokens at once, the first among them"),
         ("engine", "now", "cached", "RuntimeError: the engine prefilled 1 of the prompt's 16 tokens"),
         ("engine", "now", "dies_at_the_end", "!!!!!!! Segfault encountered !!!!!!!, in the step 'end the engine'"),
         ("chat", "legacy", "hangs", "no answer within 15 s, in the step 'look for a prompt'"),

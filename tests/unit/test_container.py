@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from regress import container, image, process
 from regress.config import parse_config
 from regress.container import Container, Mount, portable, readable
 from regress.errors import ConfigError, ToolchainError
@@ -23,7 +24,7 @@ def volumes(*mounts: Mount) -> list[str]:
 
 def test_the_command_line_of_a_worker() -> None:
     """As docker's manual has it: options, the image, then what runs in it."""
-    mounts = [Mount(folder=Path("/opt/regress/worker")), Mount(folder=Path("/srv/cache"), writable=True)]
+    mounts = [Mount(path=Path("/opt/regress/worker")), Mount(path=Path("/srv/cache"), writable=True)]
     argv = CONTAINER.with_mounts(mounts).argv("regress-1", ["python3", Path("/opt/regress/worker")], {"TVM_X": "a b"})
     assert argv == [
         *("/usr/bin/docker", "run", "--rm", "--name", "regress-1", "--network", "none", "--entrypoint", ""),
@@ -36,21 +37,21 @@ def test_the_command_line_of_a_worker() -> None:
 
 def test_a_folder_within_another_is_given_once_unless_it_may_be_written() -> None:
     cache, inner = Path("/srv/cache"), Path("/srv/cache/models")
-    assert volumes(Mount(folder=cache, writable=True), Mount(folder=inner)) == ["/srv/cache:/srv/cache:rw"]
-    assert volumes(Mount(folder=cache), Mount(folder=inner, writable=True)) == [
+    assert volumes(Mount(path=cache, writable=True), Mount(path=inner)) == ["/srv/cache:/srv/cache:rw"]
+    assert volumes(Mount(path=cache), Mount(path=inner, writable=True)) == [
         "/srv/cache:/srv/cache:ro",
         "/srv/cache/models:/srv/cache/models:rw",
     ]
-    assert volumes(Mount(folder=cache), Mount(folder=cache, writable=True)) == ["/srv/cache:/srv/cache:rw"]
+    assert volumes(Mount(path=cache), Mount(path=cache, writable=True)) == ["/srv/cache:/srv/cache:rw"]
 
 
 def test_a_name_that_only_begins_like_a_folder_is_another_folder() -> None:
-    assert len(volumes(Mount(folder=Path("/srv/cache")), Mount(folder=Path("/srv/cache-2")))) == 2
+    assert len(volumes(Mount(path=Path("/srv/cache")), Mount(path=Path("/srv/cache-2")))) == 2
 
 
 def test_a_path_that_docker_would_take_apart_is_refused() -> None:
-    with pytest.raises(ToolchainError, match=r"/srv/a:b: a folder with a colon"):
-        volumes(Mount(folder=Path("/srv/a:b")))
+    with pytest.raises(ToolchainError, match=r"/srv/a:b: what has a colon in its path"):
+        volumes(Mount(path=Path("/srv/a:b")))
 
 
 def test_what_a_folder_links_to_is_readable_too(tmp_path: Path) -> None:
@@ -58,7 +59,63 @@ def test_what_a_folder_links_to_is_readable_too(tmp_path: Path) -> None:
     (tmp_path / "blobs" / "0a").write_text("{}")
     (tmp_path / "snapshot").mkdir()
     (tmp_path / "snapshot" / "config.json").symlink_to("../blobs/0a")
-    assert readable(tmp_path / "snapshot") == [Mount(folder=tmp_path / "blobs"), Mount(folder=tmp_path / "snapshot")]
+    (tmp_path / "snapshot" / "gone").symlink_to("/nowhere/at/all")
+    (tmp_path / "snapshot" / "folder").symlink_to("/usr")
+    blob = tmp_path / "blobs" / "0a"
+    assert readable(tmp_path / "snapshot") == [Mount(path=tmp_path / "snapshot"), Mount(path=blob, source=blob)]
+
+
+def test_of_a_link_to_a_link_the_file_is_given_under_the_first_ones_name(tmp_path: Path) -> None:
+    """Else the second link would lead nowhere in the container; a cache of the hub's may itself be a link."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "0a").write_text("{}")
+    (tmp_path / "cache").symlink_to("disk")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").symlink_to("../cache/0a")
+    _, linked = readable(tmp_path / "model")
+    assert volumes(linked) == [f"{tmp_path}/disk/0a:{tmp_path}/cache/0a:ro"]
+
+
+def test_what_cannot_be_removed_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """A worker that was not ended holds the device."""
+    answers = {"kill": "", "rm": "Cannot connect to the Docker daemon"}
+
+    def asked(_: str, command: str, *__: str) -> process.Output:
+        return process.Output(
+            exit=Exit(code=1, signal=None, timed_out=False, duration_s=0.1), printed=b"", stderr=answers[command]
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(container, "ask", asked)
+        with CONTAINER.running() as name:
+            pass
+        assert f"container {name} may still run: Cannot connect" in capsys.readouterr().err
+        answers["rm"] = f"Error response from daemon: No such container: {name}"
+        with CONTAINER.running():
+            pass
+        assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("asked", "digests", "named"),
+    [
+        ("someone/mlc:1", ["other.example/mirror/x@sha256:bb", "someone/mlc@sha256:aa"], "someone/mlc@sha256:aa"),
+        ("someone/mlc:1", ["docker.io/someone/mlc@sha256:aa"], "docker.io/someone/mlc@sha256:aa"),
+        ("mlc", ["docker.io/library/mlc@sha256:aa"], "docker.io/library/mlc@sha256:aa"),
+        ("host:5000/mlc", ["host:5000/mlc@sha256:aa"], "host:5000/mlc@sha256:aa"),
+        ("someone/mlc:1", ["other.example/mirror/x@sha256:bb"], "someone/mlc:1@sha256:cc"),
+        ("someone/mlc:1", None, "someone/mlc:1@sha256:cc"),
+    ],
+)
+def test_an_image_is_named_as_it_was_asked_for(asked: str, digests: list[str] | None, named: str) -> None:
+    """Another registry's name for the same image may be a private one's."""
+    assert image._Image(id="sha256:cc", repo_digests=None if digests is None else tuple(digests)).name(asked) == named
+
+
+@pytest.mark.parametrize("answer", [b"", b"[]", b"hello", b"{}", b'[{"id": "small"}]'])
+def test_what_does_not_answer_as_docker_does_is_named(answer: bytes) -> None:
+    with pytest.raises(ToolchainError, match="/usr/bin/echo does not answer as docker does"):
+        image._decoded("/usr/bin/echo", answer)
 
 
 def test_where_things_lie_on_the_host_is_not_said_inside() -> None:
@@ -118,6 +175,9 @@ def test_a_client_that_was_killed_at_its_limit_stays_that() -> None:
         ('kind = "container"\nimage = "--privileged"', r"toolchains\.t\.image: "),
         ('kind = "container"\nimage = "a b"', r"toolchains\.t\.image: "),
         ('kind = "container"\nimage = ""', r"toolchains\.t\.image: "),
+        ('kind = "container"\nimage = "a"\noptions = ["--env", "A=b"]', r"options\[0\]: '--env' is not to be given"),
+        ('kind = "container"\nimage = "a"\noptions = ["-eHF_TOKEN=x"]', r"options\[0\]: '-eHF_TOKEN' is not to be"),
+        ('kind = "container"\nimage = "a"\noptions = ["--ipc=host", "--detach"]', r"options\[1\]: '--detach' is not"),
         (
             'kind = "container"\nimage = "a:1"\nimages = "b"',
             r"toolchains\.t\.images: unknown key; did you mean 'image'",

@@ -137,6 +137,43 @@ def test_what_drove_mlc_llm_must_be_said() -> None:
     assert [key.partition("/")[0] for key in keys] == ["llama-2-7b+mlc", "llama-2-7b+mlc-engine"]
 
 
+def test_a_row_that_says_what_drove_it_is_believed() -> None:
+    """`bench --save` says it; the rows of benchmark.py in the same table do not."""
+    ours = "".join(ROW.replace(", mlc,", f", {api},") for api in ("mlc-vm", "mlc-engine"))
+    keys = [each.case.partition("/")[0] for each in made(HEAD + ROW + ours)]
+    assert keys == ["llama-2-7b+mlc-chat", "llama-2-7b+mlc", "llama-2-7b+mlc-engine"]
+
+
+def test_a_log_may_begin_with_a_bracket() -> None:
+    """As MLC-LLM's does, with the time."""
+    assert read("[2024-06-01 12:00:00] INFO auto_device.py:85: Found device\n" + PRINTED)[0] == "benchmark.py text"
+
+
+def test_a_table_may_begin_with_blank_lines() -> None:
+    assert len(read("\n\n" + HEAD + ROW)[1]) == 1
+
+
+@pytest.mark.parametrize(
+    ("model_type", "model", "quantization"),
+    [
+        ("llama 8B Q4_K - Medium", "llama 8B", "Q4_K-Medium"),
+        ("qwen2 7B IQ4_NL - 4.5 bpw", "qwen2 7B", "IQ4_NL-4.5 bpw"),
+        ("llama 7B Q4_0", "llama 7B", "Q4_0"),
+    ],
+)
+def test_a_quantization_has_its_variety(model_type: str, model: str, quantization: str) -> None:
+    (found,) = read(llama(model_type=model_type))[1]
+    assert (found.model, found.quantization) == (model, quantization)
+
+
+def test_one_case_with_two_settings_is_refused() -> None:
+    """They would be runs of one series; what was set is kept with each."""
+    tests = [{**TEST, "n_gpu_layers": layers} for layers in (99, 0)]
+    assert str(error(json.dumps(tests))) == "f: [1].n_gpu_layers: 0, where the same test stands with 99"
+    (found,) = read(json.dumps(tests[1:]))[1]
+    assert found.said["n_gpu_layers"] == "0"
+
+
 def test_of_early_versions_the_workload_must_be_said() -> None:
     with pytest.raises(ConfigError, match=r"f: line 3: nothing says how many tokens"):
         read(EARLY)
@@ -244,7 +281,8 @@ def test_other_encodings_and_huge_files_are_refused() -> None:
         ({"target": None}, "f: line 2: target: the file does not say it"),
         ({"device": None}, "f: line 2: device: the file does not say it"),
         ({"toolchain": None}, "f: line 2: toolchain: the file does not say it"),
-        ({"toolchain": "a b"}, "f: line 2: Expected `str` matching regex"),
+        ({"toolchain": "a b"}, "import: --toolchain 'a b': a name holds letters"),
+        ({"device": "a\x1b[2Jb"}, "f: line 2: Expected `str` matching regex"),
         ({"toolchain": "t" * 200}, "f: line 2: Expected `str`"),
         ({"runner": "../x"}, "import: --runner '../x'"),
         ({"model": "a/b"}, "import: --model 'a/b'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -39,6 +40,9 @@ packages = ["apache-tvm==0.27.0"]
 packages = ["mlc-llm-nightly-cu128"]
 [toolchains.here]
 kind = "current"
+[toolchains.boxed]
+kind = "container"
+image = "someone/mlc:1"
 """
 
 
@@ -152,6 +156,14 @@ def test_published_rates_judge_a_case_of_their_own_harness_alone(here: Here, har
     (case,) = published(builder="mlc", harness=harness).cases
     baseline = msgspec.structs.replace(published(), cases=(msgspec.structs.replace(case, published=rates),))
     assert reasons(here.prospect(baseline, "mlc")) == found
+
+
+def test_an_image_needs_what_runs_it(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without starting anything; whether it answers is seen when it is used."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "no_runtime" in reasons(here.prospect(stored(), "boxed"))
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert "no_runtime" not in reasons(here.prospect(stored(), "boxed"))
 
 
 def test_published_rates_can_judge_on_their_device_alone(here: Here) -> None:

@@ -30,11 +30,11 @@ def test_a_case_is_a_line_in_the_columns_of_benchmark_py(tmp_path: Path) -> None
 
 
 def test_a_case_of_mlc_llm_has_its_api(tmp_path: Path) -> None:
-    """The key's `+mlc` is the api, and not part of the model's name."""
+    """The key's `+mlc` is the api, and not part of the model's name; `mlc` alone is benchmark.py's."""
     case = make_case("tiny+mlc/q4f16_ft/cuda/p64+16")
     sheet.append(tmp_path / "t.csv", make_record(case))
     (row,) = csv.DictReader((tmp_path / "t.csv").read_text().splitlines())
-    assert (row["api"], row["model"], row["precision"]) == ("mlc", "tiny", "q4f16_ft")
+    assert (row["api"], row["model"], row["precision"]) == ("mlc-vm", "tiny", "q4f16_ft")
 
 
 def test_lines_are_appended_and_the_columns_stand_once(tmp_path: Path) -> None:

@@ -142,6 +142,11 @@ def test_the_folder_changes_with_everything_declared(changes: dict[str, object])
     assert cache.key(msgspec.structs.replace(SPEC, **changes)) != cache.key(SPEC)
 
 
+def test_a_folder_of_before_images_is_found_again() -> None:
+    """Nothing is installed anew because a kind of toolchain has been added: the name is that of before them."""
+    assert cache.key(SPEC, python="3.11", platform="linux-x86_64") == "f8311d41ce1c3c58"
+
+
 def test_the_folder_changes_with_python_and_platform_but_not_with_the_name() -> None:
     assert cache.key(SPEC, python="3.10") != cache.key(SPEC, python="3.12")
     assert cache.key(SPEC, platform="linux-aarch64") != cache.key(SPEC, platform="linux-x86_64")
