@@ -6,11 +6,13 @@ import json
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from factories import NOON, TWO_CASES, TWO_KEYS, make_case, make_record
 
 from regress import history
 from regress.cli import main
+from regress.commands import judging
 from regress.proposal import Why, with_references
 
 if TYPE_CHECKING:
@@ -92,3 +94,13 @@ def test_there_is_nothing_to_save_of_what_is_measured(arguments: list[str], caps
     del arguments
     assert main(["check", "--save"]) == 2
     assert "--save is for --record" in capsys.readouterr().err
+
+
+def test_records_of_different_workers_make_no_reference_together() -> None:
+    """Of harness `vm` the digest is the record's, of another one the case's."""
+    one = make_record()
+    assert judging._alike(one, make_record())
+    assert not judging._alike(one, make_record(harness="0" * 64))
+    engine = msgspec.structs.replace(one.cases[0], harness="engine", harness_digest="1" * 64)
+    other = msgspec.structs.replace(engine, harness_digest="2" * 64)
+    assert not judging._alike(make_record(engine), make_record(other))
