@@ -99,7 +99,8 @@ def enclosed(folders: list[str], volumes: list[str], command: list[str]) -> str:
     for volume in volumes:
         source, place, mode = volume.split(":")
         inside = f"$root{shlex.quote(place)}"
-        lines.append(f"mkdir -p {inside}; mount --bind {shlex.quote(source)} {inside}")
+        made = f"mkdir -p {inside}" if Path(source).is_dir() else f"mkdir -p $(dirname {inside}); touch {inside}"
+        lines.append(f"{made}; mount --bind {shlex.quote(source)} {inside}")
         if mode == "ro":
             lines.append(f"mount -o remount,bind,ro {inside}")
     return "\n".join([*lines, f"exec /usr/sbin/chroot $root {shlex.join(command)}"])
