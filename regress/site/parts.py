@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from regress.artifact import Kernel
+    from regress.record import Package
     from regress.site.facts import Value
     from regress.site.run import Column, Row
     from regress.verdict import Outcome
@@ -29,6 +31,8 @@ OUTCOMES: dict[Outcome, tuple[str, str]] = {
 NOTHING = Markup('<span class="quiet" aria-label="not measured">\N{EN DASH}</span>')
 """Stands where there is no number."""
 
+KEPT = 128
+"""Lists of packages, and of kernels, that are kept as they were written: runs of one toolchain have the same ones."""
 _DIGEST = 10
 """Characters of a SHA-256 that a page shows."""
 
@@ -69,7 +73,19 @@ def digests(found: Iterable[str]) -> Markup:
     return Markup("".join([f"{_digest(each)} " for each in found]))  # noqa: S704  # escaped there
 
 
-def kernels(found: Iterable[Kernel]) -> Markup:
+@lru_cache(KEPT)
+def packages(found: tuple[Package, ...]) -> Markup:
+    """Rows of a table: each package with its version and the digests of its wheels."""
+    rows = [
+        f'          <tr><th scope="row">{escape(package.name)}</th><td>{escape(package.version)}</td>'
+        f"<td>{digests(package.sha256) or NOTHING}</td></tr>\n"
+        for package in found
+    ]
+    return Markup("".join(rows))  # noqa: S704  # escaped above
+
+
+@lru_cache(KEPT)
+def kernels(found: tuple[Kernel, ...]) -> Markup:
     """Items of a list: the name of each kernel, and the digest of its code."""
     items = [f"        <li><code>{escape(kernel.name)}</code> {_digest(kernel.sha256)}</li>" for kernel in found]
     return Markup("\n".join(items))  # noqa: S704  # escaped above
