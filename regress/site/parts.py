@@ -10,12 +10,12 @@ from markupsafe import Markup, escape
 from regress.site import units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from regress.artifact import Kernel
     from regress.record import Package
-    from regress.site.facts import Value
+    from regress.site.facts import Said, Value
     from regress.site.run import Column, Row
     from regress.verdict import Outcome
 
@@ -46,6 +46,26 @@ def badge(outcome: Outcome) -> Markup:
 def time(moment: datetime) -> Markup:
     """A moment to the minute, and for a machine to the second."""
     return Markup(f'<time datetime="{units.iso(moment)}">{units.when(moment)}</time>')  # noqa: S704  # digits
+
+
+def settings(flags: Mapping[str, str]) -> Markup:
+    """Build flags with what they are set to, in order of their names."""
+    ordered = sorted(flags.items(), key=lambda flag: flag[0].lower())
+    codes = [f"<code>{escape(name)}={escape(setting)}</code>" for name, setting in ordered]
+    return Markup(" ".join(codes))  # noqa: S704  # escaped above
+
+
+def said(verdict: Said) -> Markup:
+    """What a check said of a case: of a metric its change and what would have been seen, else the sentence."""
+    if verdict.metric is None or verdict.loss is None or verdict.tolerance is None:
+        return escape(verdict.text)
+    about = f"{escape(units.metric_label(verdict.metric))} {units.change(verdict.loss)}"
+    if verdict.outcome == "inconclusive":
+        about += f", {escape(verdict.reason.replace('_', ' '))}"
+    note = f"tolerance {units.percent(verdict.tolerance)}"
+    if verdict.visible_loss is not None:
+        note += f", smallest visible loss {units.percent(verdict.visible_loss)}"
+    return Markup(f'{about} <span class="note">{note}</span>')  # noqa: S704  # escaped above
 
 
 def value(found: Value | None) -> Markup:
