@@ -115,7 +115,10 @@ class Case(Fact, frozen=True):
 
     def verdict(self, metric: str) -> Said | None:
         """What was said of that metric; `None` where it was not judged."""
-        return next((said for said in self.said if said.metric == metric), None)
+        for said in self.said:  # `next` of a generator takes twice as long, and a history has millions
+            if said.metric == metric:
+                return said
+        return None
 
     @property
     def outcome(self) -> Outcome | None:

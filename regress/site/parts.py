@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from regress.artifact import Kernel
+    from regress.decision import Decision
     from regress.record import Package
     from regress.site.facts import Said, Value
     from regress.site.run import Column, Row
-    from regress.verdict import Outcome
+    from regress.verdict import Outcome, Verdict
 
 OUTCOMES: dict[Outcome, tuple[str, str]] = {
     "pass": ("✓", "a loss of the tolerance is excluded; build and answers are in order"),
@@ -66,6 +67,33 @@ def said(verdict: Said) -> Markup:
     if verdict.visible_loss is not None:
         note += f", smallest visible loss {units.percent(verdict.visible_loss)}"
     return Markup(f'{about} <span class="note">{note}</span>')  # noqa: S704  # escaped above
+
+
+def verdicts(found: Iterable[Verdict]) -> Markup:
+    """Items of a list: each verdict with its sentence, and the numbers that it is of."""
+    items = [f"      <li>{badge(each.outcome)} <span>{_sentence(each)}</span></li>" for each in found]
+    return Markup("\n".join(items))  # noqa: S704  # escaped there
+
+
+def _sentence(verdict: Verdict) -> str:
+    numbers = f'<span class="note">{_numbers(verdict.decision)}</span>\n' if verdict.decision else ""
+    return f"{escape(verdict.text)}\n{numbers}"
+
+
+def _numbers(decision: Decision) -> str:
+    """What was decided by: the replicates, how they vary, and the probability of no loss."""
+    told = [decision.form.replace("_", " "), f"{decision.replicates} replicates"]
+    if decision.confirming:
+        told[-1] += f" and {decision.confirming} to confirm"
+    if decision.baseline_replicates:
+        told[-1] += f" against {decision.baseline_replicates} of {decision.sessions} sessions"
+    if decision.sd is not None:
+        told.append(f"standard deviation {units.percent(decision.sd)}")
+    if decision.session_sd:
+        told.append(f"{units.percent(decision.session_sd)} between sessions")
+    if decision.p_value is not None:
+        told.append(f"p = {decision.p_value:.2g}")
+    return str(escape(", ".join(told)))
 
 
 def value(found: Value | None) -> Markup:

@@ -284,5 +284,6 @@ _FILTERS = {
     "size": units.size,
     "slot": svg.slot,
     "spark": _spark,
+    "verdicts": parts.verdicts,
     "when": units.when,
 }

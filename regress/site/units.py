@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from regress.metric import METRICS
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=timezone.utc)
 """A moment for what has none."""
+_KEPT = 4096
+"""Moments that are written once: every case of a run has the run's."""
 _BINARY_PREFIXES = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -85,6 +88,7 @@ def utc(moment: datetime) -> datetime:
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
 
 
+@lru_cache(_KEPT)
 def when(moment: datetime) -> str:
     """The moment to the minute, such as `2026-10-03 04:12 UTC`."""
     return utc(moment).strftime("%Y-%m-%d %H:%M UTC")
