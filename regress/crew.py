@@ -40,7 +40,7 @@ def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
     """
     count = min(_processors(), len(sizes_bytes))
     if count < 2 or sum(sizes_bytes) < WORTH_BYTES:  # noqa: PLR2004  # one is this one
-        with _without_collector():
+        with without_collector():
             yield map
     else:
         with _pool(count) as run:
@@ -75,8 +75,8 @@ def _end(pool: ProcessPoolExecutor) -> None:
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
-    """Nobody looks for cycles meanwhile: facts and pages are made of millions of objects, and have none."""
+def without_collector() -> Iterator[None]:
+    """Nobody looks for cycles meanwhile: modules, facts and pages are made of millions of objects that have none."""
     enabled = gc.isenabled()
     gc.disable()
     try:
