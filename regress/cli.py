@@ -16,6 +16,7 @@ import traceback
 from typing import IO, TYPE_CHECKING
 
 from regress.arguments import parser
+from regress.crew import without_collector
 from regress.errors import EXIT_DEFECT, EXIT_HISTORY, EXIT_INTERRUPTED, EXIT_PIPE_CLOSED, RegressError
 from regress.outlet import outlets
 
@@ -58,7 +59,9 @@ def _main(argv: Sequence[str] | None) -> int:
 
 def _call(args: argparse.Namespace) -> int:
     module, _, function = args.call.partition(":")
-    code: int = getattr(importlib.import_module(f"regress.commands.{module}"), function)(args)
+    with without_collector():
+        command = getattr(importlib.import_module(f"regress.commands.{module}"), function)
+    code: int = command(args)
     sys.stdout.flush()
     return code
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from regress.errors import HistoryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import ProcessPoolExecutor
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -42,10 +40,20 @@ def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
     """
     count = min(_processors(), len(sizes_bytes))
     if count < 2 or sum(sizes_bytes) < WORTH_BYTES:  # noqa: PLR2004  # one is this one
-        with _without_collector():
+        with without_collector():
             yield map
-        return
-    # Processes of their own: a fork of this one could inherit a lock that a thread of it holds.
+    else:
+        with _pool(count) as run:
+            yield run
+
+
+@contextmanager
+def _pool(count: int) -> Iterator[Crew]:
+    """So many processes of their own: a fork of this one could inherit a lock that a thread of it holds."""
+    # Loaded here: they take longer than all else that one more run needs of this module.
+    from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor  # noqa: PLC0415  # as said
+    from multiprocessing import get_context  # noqa: PLC0415  # likewise
+
     with ProcessPoolExecutor(count, get_context("spawn"), _begin) as pool:
         try:
             yield pool.map
@@ -53,20 +61,22 @@ def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
             raise HistoryError(
                 "a process that shared the work was killed", hint="it may have been for memory; try it again"
             ) from error
-        except BaseException:
+        finally:
             _end(pool)
-            raise
 
 
 def _end(pool: ProcessPoolExecutor) -> None:
-    """Ends the processes in the middle of what they write, of which only whole files are ever seen."""
+    """Ends the processes: those that are done need not tidy up first, which takes them tenths of a second.
+
+    Others end in the middle of what they write, of which only whole files are ever seen.
+    """
     for process in list(pool._processes.values()):  # noqa: SLF001  # from Python 3.14 on, `terminate_workers`
         process.terminate()
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
-    """Nobody looks for cycles meanwhile: facts and pages are made of millions of objects, and have none."""
+def without_collector() -> Iterator[None]:
+    """Nobody looks for cycles meanwhile: modules, facts and pages are made of millions of objects that have none."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -7,7 +7,7 @@ Every number in it is checked when it is read, so that a rate of zero or a NaN n
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -23,7 +23,15 @@ SCHEMA = 2
 """Version of the record's shape; a reader refuses a newer one. Since 2: telemetry, discarded replicates, bandwidth."""
 
 
-S = TypeVar("S", bound=Stored)
+class Versioned(Protocol):
+    """What says which version of its shape it has."""
+
+    @property
+    def schema(self) -> int:
+        """The version."""
+
+
+S = TypeVar("S", bound=Versioned)
 
 ToolchainKind = Literal["venv", "current", "source", "container"]
 Stage = Literal["toolchain", "build", "bench"]
@@ -266,14 +274,22 @@ def decode_stored(data: bytes, kind: type[S], *, newest: int, name: str) -> S:
         HistoryError: It is truncated, of a newer schema, or a field is missing, unknown or out of range.
     """
     try:
-        version = schema_of(data)
-        if version > newest:
-            raise HistoryError(
-                f"{name}: schema {version} is newer than this regress reads ({newest})", hint="update regress"
-            )
-        return msgspec.json.decode(data, type=kind)
+        try:
+            found = msgspec.json.decode(data, type=kind)
+        except DAMAGED:
+            _refuse_newer(schema_of(data), newest, name)  # what a newer schema adds is damage in the eyes of this one
+            raise
     except DAMAGED as error:
         raise HistoryError(f"{name}: {error}") from error
+    _refuse_newer(found.schema, newest, name)
+    return found
+
+
+def _refuse_newer(schema: int, newest: int, name: str) -> None:
+    if schema > newest:
+        raise HistoryError(
+            f"{name}: schema {schema} is newer than this regress reads ({newest})", hint="update regress"
+        )
 
 
 def decode_record(data: bytes, name: str) -> Record:

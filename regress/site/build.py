@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from regress import history
-from regress.crew import crew
+from regress.crew import crew, without_collector
 from regress.errors import HistoryError
 from regress.history import Stamp
 from regress.record import digest
@@ -69,7 +69,8 @@ def build(  # noqa: PLR0913  # what a site is made of
     """
     try:
         press = _press(records, destination, templates, cache, title, script or plotly.packaged())
-        whole = _write(press, baselines or {}, assets, (index.CSV, index.PARQUET) if parquet else (index.CSV,))
+        with without_collector():
+            whole = _write(press, baselines or {}, assets, (index.CSV, index.PARQUET) if parquet else (index.CSV,))
     except OSError as error:
         path = error.filename or destination
         raise HistoryError(f"{path}: {error.strerror or error}", hint="the site was not built") from error

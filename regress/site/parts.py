@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
@@ -9,13 +10,15 @@ from markupsafe import Markup, escape
 from regress.site import units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from regress.artifact import Kernel
-    from regress.site.facts import Value
+    from regress.decision import Decision
+    from regress.record import Package
+    from regress.site.facts import Said, Value
     from regress.site.run import Column, Row
-    from regress.verdict import Outcome
+    from regress.verdict import Outcome, Verdict
 
 OUTCOMES: dict[Outcome, tuple[str, str]] = {
     "pass": ("✓", "a loss of the tolerance is excluded; build and answers are in order"),
@@ -29,6 +32,8 @@ OUTCOMES: dict[Outcome, tuple[str, str]] = {
 NOTHING = Markup('<span class="quiet" aria-label="not measured">\N{EN DASH}</span>')
 """Stands where there is no number."""
 
+KEPT = 128
+"""Lists of packages, and of kernels, that are kept as they were written: runs of one toolchain have the same ones."""
 _DIGEST = 10
 """Characters of a SHA-256 that a page shows."""
 
@@ -42,6 +47,53 @@ def badge(outcome: Outcome) -> Markup:
 def time(moment: datetime) -> Markup:
     """A moment to the minute, and for a machine to the second."""
     return Markup(f'<time datetime="{units.iso(moment)}">{units.when(moment)}</time>')  # noqa: S704  # digits
+
+
+def settings(flags: Mapping[str, str]) -> Markup:
+    """Build flags with what they are set to, in order of their names."""
+    ordered = sorted(flags.items(), key=lambda flag: flag[0].lower())
+    codes = [f"<code>{escape(name)}={escape(setting)}</code>" for name, setting in ordered]
+    return Markup(" ".join(codes))  # noqa: S704  # escaped above
+
+
+def said(verdict: Said) -> Markup:
+    """What a check said of a case: of a metric its change and what would have been seen, else the sentence."""
+    if verdict.metric is None or verdict.loss is None or verdict.tolerance is None:
+        return escape(verdict.text)
+    about = f"{escape(units.metric_label(verdict.metric))} {units.change(verdict.loss)}"
+    if verdict.outcome == "inconclusive":
+        about += f", {escape(verdict.reason.replace('_', ' '))}"
+    note = f"tolerance {units.percent(verdict.tolerance)}"
+    if verdict.visible_loss is not None:
+        note += f", smallest visible loss {units.percent(verdict.visible_loss)}"
+    return Markup(f'{about} <span class="note">{note}</span>')  # noqa: S704  # escaped above
+
+
+def verdicts(found: Iterable[Verdict]) -> Markup:
+    """Items of a list: each verdict with its sentence, and the numbers that it is of."""
+    items = [f"      <li>{badge(each.outcome)} <span>{_sentence(each)}</span></li>" for each in found]
+    return Markup("\n".join(items))  # noqa: S704  # escaped there
+
+
+def _sentence(verdict: Verdict) -> str:
+    numbers = f'<span class="note">{_numbers(verdict.decision)}</span>\n' if verdict.decision else ""
+    return f"{escape(verdict.text)}\n{numbers}"
+
+
+def _numbers(decision: Decision) -> str:
+    """What was decided by: the replicates, how they vary, and the probability of no loss."""
+    told = [decision.form.replace("_", " "), f"{decision.replicates} replicates"]
+    if decision.confirming:
+        told[-1] += f" and {decision.confirming} to confirm"
+    if decision.baseline_replicates:
+        told[-1] += f" against {decision.baseline_replicates} of {decision.sessions} sessions"
+    if decision.sd is not None:
+        told.append(f"standard deviation {units.percent(decision.sd)}")
+    if decision.session_sd:
+        told.append(f"{units.percent(decision.session_sd)} between sessions")
+    if decision.p_value is not None:
+        told.append(f"p = {decision.p_value:.2g}")
+    return str(escape(", ".join(told)))
 
 
 def value(found: Value | None) -> Markup:
@@ -69,7 +121,19 @@ def digests(found: Iterable[str]) -> Markup:
     return Markup("".join([f"{_digest(each)} " for each in found]))  # noqa: S704  # escaped there
 
 
-def kernels(found: Iterable[Kernel]) -> Markup:
+@lru_cache(KEPT)
+def packages(found: tuple[Package, ...]) -> Markup:
+    """Rows of a table: each package with its version and the digests of its wheels."""
+    rows = [
+        f'          <tr><th scope="row">{escape(package.name)}</th><td>{escape(package.version)}</td>'
+        f"<td>{digests(package.sha256) or NOTHING}</td></tr>\n"
+        for package in found
+    ]
+    return Markup("".join(rows))  # noqa: S704  # escaped above
+
+
+@lru_cache(KEPT)
+def kernels(found: tuple[Kernel, ...]) -> Markup:
     """Items of a list: the name of each kernel, and the digest of its code."""
     items = [f"        <li><code>{escape(kernel.name)}</code> {_digest(kernel.sha256)}</li>" for kernel in found]
     return Markup("\n".join(items))  # noqa: S704  # escaped above

@@ -154,8 +154,10 @@ def _began(series: Series, metric: str | None, finding: _Finding, point: Point, 
 def _finding(case: Case, metric: str | None) -> _Finding | None:
     if metric is None and case.fault:
         return _Finding("broken", f"{case.fault.stage} failed, {case.fault.how}: {case.fault.cause}", None)
-    bad = [said for said in case.said if said.metric == metric and said.outcome in _BAD]
-    return _Finding(bad[0].outcome, bad[0].text, bad[0].loss) if bad else None  # type: ignore[arg-type]
+    for said in case.said:
+        if said.metric == metric and said.outcome in _BAD:
+            return _Finding(said.outcome, said.text, said.loss)
+    return None
 
 
 def _is_in_order(case: Case, metric: str | None, event: Event | None = None) -> bool:

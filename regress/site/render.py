@@ -18,6 +18,7 @@ from regress.site.baselines import baseline_pages
 from regress.site.curves import curves
 from regress.site.devices import SORTABLE, comparisons, filters
 from regress.site.index import CSV
+from regress.site.rows import rows
 from regress.site.run import run_page
 from regress.site.thinning import drawn
 
@@ -247,6 +248,8 @@ _GLOBALS = {
     "badge": parts.badge,
     "nothing": parts.NOTHING,
     "outcomes": parts.OUTCOMES,
+    "said": parts.said,
+    "settings": parts.settings,
     "time": parts.time,
     "value": parts.value,
 }
@@ -258,7 +261,6 @@ _FILTERS = {
     "day": units.day,
     "devices_url": _devices_url,
     "digest": parts.digest,
-    "digests": parts.digests,
     "duration": units.duration,
     "heads": parts.heads,
     "iso": units.iso,
@@ -267,6 +269,7 @@ _FILTERS = {
     "lengths_url": lambda lengths, suffix=".html": quote(places.lengths_path(lengths, suffix)),
     "medians": parts.medians,
     "metric_label": units.metric_label,
+    "packages": parts.packages,
     "percent": units.percent,
     "plot": _plot,
     "quantity": units.quantity,
@@ -274,11 +277,13 @@ _FILTERS = {
     "ratio": units.ratio,
     "replicates": parts.replicates,
     "reference_url": lambda report: quote(f"runs/{report.runner}/{report.reference_record}.html"),
+    "rows": rows,
     "run_name": _run_name,
     "run_url": _run_url,
     "series_url": lambda series: quote(places.series_path(series)),
     "size": units.size,
     "slot": svg.slot,
     "spark": _spark,
+    "verdicts": parts.verdicts,
     "when": units.when,
 }

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -115,11 +116,11 @@ class Series(Keyed):
     bands: Mapping[str, Band]
     steps: tuple[Step, ...]
 
-    @property
+    @cached_property
     def current(self) -> tuple[Point, ...]:
         """The runs that can be compared with the newest measured one, oldest first; of imports alone, these."""
-        usual = [point for point in self.points if point.usual and point.case.values]
-        measured = [point for point in usual if bool(point.run.imported) == self.is_imported]
+        usual, imported = [point for point in self.points if point.usual and point.case.values], self.is_imported
+        measured = [point for point in usual if bool(point.run.imported) == imported]
         return tuple(point for point in measured if point.segment == measured[-1].segment)
 
     @property
@@ -159,8 +160,10 @@ class Series(Keyed):
 
     def other_flags(self, point: Point) -> dict[str, str]:
         """The flags that a build has otherwise than the case, of which a default may be one."""
+        if point.usual:
+            return {}
         built = {**DEFAULTS, **point.case.flags}
-        return {} if point.usual else {name: built[name] for name in other_flags(built, self.flags)}
+        return {name: built[name] for name in other_flags(built, self.flags)}
 
 
 def all_series(

@@ -6,6 +6,7 @@ page is made.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
@@ -114,6 +115,8 @@ class _Report(_Part, frozen=True):
     reference_record: str | None = None
 
 
+_SAMPLES_OF = attrgetter(*SHOWN)
+"""What gives the timed repeats of each metric of `SHOWN`, in its order."""
 IMPORTED = "imported"
 """Stands for the digests of what nobody knows of an import: harness, weights and toolchain."""
 
@@ -247,7 +250,6 @@ def _case(result: _Case, said: tuple[Said, ...]) -> Case:
 
 def _values(replicates: Sequence[_Samples]) -> dict[str, Value]:
     """Metric to its value, of which a replicate has the median of its timed repeats."""
-    medians = {
-        metric: [median(repeats) for each in replicates if (repeats := getattr(each, metric))] for metric in SHOWN
-    }
-    return {metric: value_of(each) for metric, each in medians.items() if each}
+    by_metric = zip(*map(_SAMPLES_OF, replicates), strict=True)
+    medians = ([median(repeats) for repeats in samples if repeats] for samples in by_metric)
+    return {metric: value_of(each) for metric, each in zip(SHOWN, medians, strict=False) if each}

@@ -46,16 +46,10 @@ def spark(values: Sequence[float], label: str) -> Markup:
         )
         for number, value in enumerate(values)
     ]
-    return Markup(
-        '<svg class="spark" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{label}">'
-        '<polyline points="{points}"/><circle cx="{x}" cy="{y}" r="2.5"/></svg>'
-    ).format(
-        width=_SPARK_WIDTH,
-        height=_SPARK_HEIGHT,
-        label=label,
-        points=" ".join(f"{x:.1f},{y:.1f}" for x, y in places),
-        x=f"{places[-1][0]:.1f}",
-        y=f"{places[-1][1]:.1f}",
+    points, (x, y) = " ".join([f"{x:.1f},{y:.1f}" for x, y in places]), places[-1]
+    return Markup(  # noqa: S704  # the label alone can hold markup
+        f'<svg class="spark" viewBox="0 0 {_SPARK_WIDTH:g} {_SPARK_HEIGHT:g}" role="img" aria-label="{escape(label)}">'
+        f'<polyline points="{points}"/><circle cx="{x:.1f}" cy="{y:.1f}" r="2.5"/></svg>'
     )
 
 

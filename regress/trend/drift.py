@@ -273,9 +273,10 @@ def _best_ends(values: Floats, penalty: float) -> list[int]:
     sums, squares = (np.concatenate([[0.0], np.cumsum(each)]) for each in (values, values**2))
     least, begin = np.full(len(values) + 1, np.inf), np.zeros(len(values) + 1, int)
     least[0] = -penalty
+    lengths = np.arange(len(values), 0, -1)
     for end in range(_SHORTEST_SEGMENT, len(values) + 1):
-        starts = np.arange(end - _SHORTEST_SEGMENT + 1)
-        around = squares[end] - squares[starts] - (sums[end] - sums[starts]) ** 2 / (end - starts)
+        starts = slice(end - _SHORTEST_SEGMENT + 1)
+        around = squares[end] - squares[starts] - (sums[end] - sums[starts]) ** 2 / lengths[-end:][starts]
         total = least[starts] + around + penalty
         begin[end] = int(np.argmin(total))
         least[end] = total[begin[end]]

@@ -12,7 +12,14 @@ from regress.site import units
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(12345.6, "12,346"), (1000, "1,000"), (123.45, "123.5"), (26.21, "26.21"), (0.01234, "0.0123")],
+    [
+        (12345.6, "12,346"),
+        (1000, "1,000"),
+        (999.96, "1,000.0"),
+        (123.45, "123.5"),
+        (26.21, "26.21"),
+        (0.01234, "0.0123"),
+    ],
 )
 def test_rates_keep_about_four_digits(value: float, text: str) -> None:
     assert units.rate(value) == text
