@@ -199,8 +199,23 @@ def unlike(mlc: Built, tvm: Built) -> list[str]:
     return sorted((theirs.keys() | ours.keys()) - same)
 
 
-def held(checkout: Checkout, mlc_case: Case, tvm_case: Case, folder: Path) -> bool:
-    """Prints the lines of a quantization; whether all of them hold."""
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What came of a quantization.
+
+    Attributes:
+        head: What was compared.
+        bars: Line to whether it holds.
+        besides: Lines for no bar.
+    """
+
+    head: str
+    bars: dict[str, bool]
+    besides: tuple[str, ...]
+
+
+def compared(checkout: Checkout, mlc_case: Case, tvm_case: Case, folder: Path) -> Comparison:
+    """The two builders' artifacts of a quantization beside each other."""
     mlc, tvm = (whole(checkout.built[case.key]) for case in (mlc_case, tvm_case))
     one = checkout.answer(mlc_case, mlc)
     other = checkout.answer(tvm_case, with_weights_of(tvm, mlc, folder), one.tokens)
@@ -208,22 +223,25 @@ def held(checkout: Checkout, mlc_case: Case, tvm_case: Case, folder: Path) -> bo
     wrong, bits = unlike(mlc, tvm), (mlc.artifact.bits_per_param, tvm.artifact.bits_per_param)
     bar = ROUNDING["float32" if "f32" in mlc_case.quantization else "float16"]
     agreement = agreement_of(one.logits, other.logits)
-    lines = {
+    bars = {
         f"weights: {len(wrong)} of them differ {', '.join(wrong[:3])}": not wrong,
         f"bits per parameter: {bits[0]:.4f} and {bits[1]:.4f}": abs(bits[0] - bits[1]) < 1e-4,  # noqa: PLR2004
         f"logits: largest difference {difference:.1e} of the largest, at most {bar:.0e}": difference <= bar,
     }
-    sys.stdout.write(
-        f"\n{mlc_case.quantization}: kv cache {mlc.artifact.kv_cache}, {len(mlc.artifact.kernels)} kernels\n"
+    return Comparison(
+        head=f"{mlc_case.quantization}: kv cache {mlc.artifact.kv_cache}, {len(mlc.artifact.kernels)} kernels",
+        bars=bars,
+        besides=(
+            f"most likely token: {agreement.top1:.0%} the same, divergence {agreement.kl_nats:.1e} nats",
+            *(f"{name}: mlc {rate:.1f}, tvm {other.rates[name]:.1f}" for name, rate in one.rates.items()),
+        ),
     )
-    for line, good in lines.items():
-        sys.stdout.write(f"  {'ok     ' if good else 'MISSED '}{line}\n")
-    sys.stdout.write(
-        f"         most likely token: {agreement.top1:.0%} the same, divergence {agreement.kl_nats:.1e} nats\n"
-    )
-    for name, rate in one.rates.items():
-        sys.stdout.write(f"         {name}: mlc {rate:.1f}, tvm {other.rates[name]:.1f}\n")
-    return all(lines.values())
+
+
+def text(comparison: Comparison) -> str:
+    """A quantization as it is printed, line by line."""
+    bars = [f"  {'ok' if good else 'MISSED':<7}{line}" for line, good in comparison.bars.items()]
+    return "\n".join(["", comparison.head, *bars, *(f"{'':9}{line}" for line in comparison.besides), ""])
 
 
 def main() -> int:
@@ -241,8 +259,9 @@ def main() -> int:
     checkout = Checkout(args.path, packages, args.quantization or both)
     pairs = zip(checkout.cases[::2], checkout.cases[1::2], strict=True)
     with tempfile.TemporaryDirectory() as folder:
-        good = [held(checkout, mlc, tvm, Path(folder)) for mlc, tvm in pairs]
-    return 0 if all(good) else 1
+        comparisons = [compared(checkout, mlc, tvm, Path(folder)) for mlc, tvm in pairs]
+    sys.stdout.write("".join(map(text, comparisons)))
+    return 0 if all(good for each in comparisons for good in each.bars.values()) else 1
 
 
 if __name__ == "__main__":

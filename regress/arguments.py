@@ -257,7 +257,7 @@ def _add_import(commands: _Commands[argparse.ArgumentParser]) -> None:
     ):
         command.add_argument(f"--{option}", metavar="NAME", help=f"{what} (default: as the file says)")
     harnesses = ("chat", "engine", "vm")
-    command.add_argument("--harness", choices=harnesses, help="what drove MLC-LLM's build: no file says it")
+    command.add_argument("--harness", choices=harnesses, help="what drove MLC-LLM's builds, for rows that do not say")
     command.add_argument("--date", type=quantity.day, metavar="DAY", help="when, for a file that does not say")
     for option in ("--prompt-tokens", "--new-tokens"):
         command.add_argument(option, type=quantity.count, metavar="N", help="likewise")

@@ -15,7 +15,7 @@ from regress.gates import GATES
 from regress.guard import Required
 from regress.metric import METRICS
 from regress.recipe import Builder, check_arch, check_context, check_harness, check_recipe, complete_flags
-from regress.record import Environment, Harness, TokenCount, Workload, digest, first_duplicate
+from regress.record import Environment, Harness, TokenCount, Workload, case_key, digest, first_duplicate
 from regress.redact import names_secret
 from regress.rule import Parameters
 from regress.source import parse_source, peek_name
@@ -181,9 +181,14 @@ class Case(Table, frozen=True):
         MLC-LLM's builds are series of their own: `llama-2-7b+mlc/...`, and so is each harness but `vm`:
         `llama-2-7b+mlc-engine/...`.
         """
-        built = "" if self.builder == "tvm" else f"+{self.builder}"
-        driven = "" if self.harness == "vm" else f"-{self.harness}"
-        return f"{self.model_name}{built}{driven}/{self.quantization}/{self.target}/{self.workload.key}"
+        return case_key(
+            model=self.model_name,
+            builder=self.builder,
+            harness=self.harness,
+            quantization=self.quantization,
+            target=self.target,
+            workload=self.workload,
+        )
 
 
 class Check(Table, frozen=True):

@@ -285,6 +285,7 @@ def _toolchain(table: object, name: str, where: str) -> ToolchainSpec:
     if (spec.repository is None) != (spec.commit is None):
         raise ConfigError(f"{where}.repository: goes together with `commit`")
     _require_keys_of_container(spec, table, where)
+    _refuse_own_options(spec, where)
     if spec.repository and (spec.kind != "source" or not _is_below(spec.path or "")):
         raise ConfigError(f"{where}.repository: for kind 'source', with a `path` below its root")
     return spec
@@ -302,6 +303,9 @@ def _require_keys_of_container(spec: ToolchainSpec, table: dict[str, Any], where
         if not contained and key in CONTAINER_KEYS:
             raise ConfigError(f"{where}.{key}: for kind 'container' alone")
 
+
+def _refuse_own_options(spec: ToolchainSpec, where: str) -> None:
+    """Raises `ConfigError` where an option is one that regress gives itself."""
     for index, option in enumerate(spec.options):
         if _OURS.fullmatch(option):
             hint = "variables for workers stand in [measure.environment] of the baseline"

@@ -13,7 +13,7 @@ import msgspec
 
 from regress.errors import HistoryError
 from regress.metric import METRICS
-from regress.record import RecordId, Workload, decode_stored, digest
+from regress.record import RecordId, decode_stored, digest
 from regress.stored import MOST_NAMED, Count, Instant, Positive, RunnerName, Sha256, Stored
 
 SCHEMA = 1
@@ -91,12 +91,6 @@ def named(imported: Imported) -> Imported:
     ]
     name = f"{imported.recorded_at:%Y%m%dT%H%M%SZ}-{imported.toolchain}-{digest(identity)[:8]}"
     return msgspec.structs.replace(imported, id=name)
-
-
-def case_key(model: str, builder: str, quantization: str, target: str, workload: Workload) -> str:
-    """The key of a case by the names of its parts; what our own builder built is named by nobody."""
-    built = "" if builder == "tvm" else f"+{builder}"
-    return f"{model}{built}/{quantization}/{target}/{workload.key}"
 
 
 def as_name(text: str) -> str:

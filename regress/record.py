@@ -162,6 +162,15 @@ digits as `TokenCount`: who reads only the key need not doubt them. `+mlc` stand
 and what drove it behind that where it is not `vm`; no model's name has a plus."""
 
 
+def case_key(  # noqa: PLR0913  # the parts of a key
+    *, model: str, builder: str, harness: Harness = "vm", quantization: str, target: str, workload: Workload
+) -> str:
+    """The key of a case by the names of its parts; our own builder, and harness `vm`, are not named."""
+    built = "" if builder == "tvm" else f"+{builder}"
+    driven = "" if harness == "vm" else f"-{harness}"
+    return f"{model}{built}{driven}/{quantization}/{target}/{workload.key}"
+
+
 class CaseResult(Stored, frozen=True):
     """What one case of the run gave: an artifact and replicates, or the failure that stands in their place.
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from regress.errors import ConfigError, UsageError
 from regress.foreign.figures import in_utc, quoted
-from regress.imported import NAME, SCHEMA, TOOLCHAIN, Imported, Source, as_name, case_key, decode_imported, named
-from regress.record import Workload, encode
+from regress.imported import NAME, SCHEMA, TOOLCHAIN, Imported, Source, as_name, decode_imported, named
+from regress.record import Workload, case_key, encode
 from regress.redact import printable, publishable
 from regress.stored import RUNNER_NAME
 
@@ -96,7 +96,6 @@ def _require_one_model(found: Sequence[Figures], attribution: Attribution) -> No
 
 
 def _imported(figures: Figures, attribution: Attribution, source: Source, row: int) -> Imported:
-    parts = {option: _part(figures, attribution, option) for option in _PARTS}
     workload = Workload(prompt_tokens=figures.prompt_tokens, new_tokens=figures.new_tokens)
     made = Imported(
         schema=SCHEMA,
@@ -106,7 +105,13 @@ def _imported(figures: Figures, attribution: Attribution, source: Source, row: i
         source=Source(file=source.file, sha256=source.sha256, format=source.format, row=row),
         toolchain=_said(figures, attribution, "toolchain"),
         device=_said(figures, attribution, "device"),
-        case=case_key(**parts, builder=_builder(figures, attribution), workload=workload),
+        case=case_key(
+            model=_part(figures, attribution, "model"),
+            builder=_builder(figures, attribution),
+            quantization=_part(figures, attribution, "quantization"),
+            target=_part(figures, attribution, "target"),
+            workload=workload,
+        ),
         runs=figures.runs,
         values=dict(figures.values),
         said={key: publishable(printable(text))[:_MOST_SAID] for key, text in figures.said.items()},

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _HEAD = re.compile(
     r"AVERAGE OVER (?P<runs>[0-9]+) RUNS"
-    # Early versions say no more; since 2024 it is `  (input_tokens=16, output_tokens=128)`.
+    # Early versions say no more; later ones `  (input_tokens=16, output_tokens=128)`.
     r"(?:,? +\(?input(?:_tokens)?=(?P<input>[^,\s]+), output(?:_tokens)?=(?P<output>[^,\s:)]+)\)?)?:?"
 )
 _NUMBER = r"(?P<{}>[^\s,]+|[0-9]+,[0-9]+) "

@@ -48,7 +48,7 @@ def read(text: str, name: str) -> Sequence[Figures]:
     lines = csv.reader(text.splitlines(), skipinitialspace=True, strict=True)
     try:
         head = [column.strip() for column in next(fields for fields in lines if fields)]
-        _require_columns(head, name)
+        _require_columns(head, f"{name}: line {lines.line_num}")
         return [
             _figures(_row(head, fields, f"{name}: line {lines.line_num}"), f"{name}: line {lines.line_num}")
             for fields in lines
@@ -58,19 +58,19 @@ def read(text: str, name: str) -> Sequence[Figures]:
         raise ConfigError(f"{name}: line {lines.line_num}: {error}") from error
 
 
-def _require_columns(head: Sequence[str], name: str) -> None:
+def _require_columns(head: Sequence[str], where: str) -> None:
     if len(head) == 1 and (";" in head[0] or "\t" in head[0]):
         raise ConfigError(
-            f"{name}: line 1: columns are not separated by ','",
+            f"{where}: columns are not separated by ','",
             hint="save it with ',' between columns and '.' in numbers",
         )
     for column in head:
         if column not in COLUMNS:
-            raise ConfigError(f"{name}: line 1: unknown column {quoted(column)}{did_you_mean(column, COLUMNS)}")
+            raise ConfigError(f"{where}: unknown column {quoted(column)}{did_you_mean(column, COLUMNS)}")
         if head.count(column) > 1:
-            raise ConfigError(f"{name}: line 1: the column '{column}' stands twice")
+            raise ConfigError(f"{where}: the column '{column}' stands twice")
     if missing := [column for column in COLUMNS if column not in head]:
-        raise ConfigError(f"{name}: line 1: no column '{missing[0]}'", hint=f"expected: {', '.join(COLUMNS)}")
+        raise ConfigError(f"{where}: no column '{missing[0]}'", hint=f"expected: {', '.join(COLUMNS)}")
 
 
 def _row(head: Sequence[str], fields: Sequence[str], where: str) -> dict[str, str]:

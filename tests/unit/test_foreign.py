@@ -119,7 +119,7 @@ def test_what_is_printed_is_read_out_of_a_log() -> None:
     assert "/data" not in str(found.said)
 
 
-def test_the_lines_of_2024_and_later_say_the_workload_in_their_own_way() -> None:
+def test_later_versions_say_the_workload_in_their_own_way() -> None:
     later = PRINTED.replace("RUNS, input=16, output=128", "RUNS  (input_tokens=16, output_tokens=128)")
     assert later != PRINTED
     (found,) = read(later)[1]
@@ -151,6 +151,7 @@ def test_a_log_may_begin_with_a_bracket() -> None:
 
 def test_a_table_may_begin_with_blank_lines() -> None:
     assert len(read("\n\n" + HEAD + ROW)[1]) == 1
+    assert str(error("\n\n" + HEAD.replace("memory", "ram"))).startswith("f: line 3: unknown column 'ram'")
 
 
 @pytest.mark.parametrize(
