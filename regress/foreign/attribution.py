@@ -96,6 +96,7 @@ def _require_one_model(found: Sequence[Figures], attribution: Attribution) -> No
 
 
 def _imported(figures: Figures, attribution: Attribution, source: Source, row: int) -> Imported:
+    model, quantization, target = (_part(figures, attribution, option) for option in _PARTS)
     workload = Workload(prompt_tokens=figures.prompt_tokens, new_tokens=figures.new_tokens)
     made = Imported(
         schema=SCHEMA,
@@ -106,10 +107,10 @@ def _imported(figures: Figures, attribution: Attribution, source: Source, row: i
         toolchain=_said(figures, attribution, "toolchain"),
         device=_said(figures, attribution, "device"),
         case=case_key(
-            model=_part(figures, attribution, "model"),
+            model=model,
             builder=_builder(figures, attribution),
-            quantization=_part(figures, attribution, "quantization"),
-            target=_part(figures, attribution, "target"),
+            quantization=quantization,
+            target=target,
             workload=workload,
         ),
         runs=figures.runs,
