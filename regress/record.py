@@ -7,6 +7,7 @@ Every number in it is checked when it is read, so that a rate of zero or a NaN n
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import msgspec
@@ -21,6 +22,9 @@ from regress.stored import DAMAGED, MOST_NAMED, Bytes, Count, Instant, Positive,
 
 SCHEMA = 2
 """Version of the record's shape; a reader refuses a newer one. Since 2: telemetry, discarded replicates, bandwidth."""
+
+_NUMBERS = re.compile(r"\[\n([-+.\deE,\s]+)\]")
+"""A list of numbers as it stands in indented JSON: a string never has a line break there."""
 
 
 class Versioned(Protocol):
@@ -262,12 +266,17 @@ class Record(Stored, frozen=True):
 
 
 def encode(stored: Stored) -> bytes:
-    """The JSON text of a stored object: indented, keys in schema order, newline at the end.
+    """The JSON text of a stored object: indented, a list of numbers on one line, keys in schema order, newline last.
 
     Whatever it holds, a secret that this process was given is not in it: a worker can read what it was never told.
     """
     text = msgspec.json.format(msgspec.json.encode(stored), indent=1).decode()
-    return without_known(text).encode() + b"\n"
+    return _NUMBERS.sub(_on_one_line, without_known(text)).encode() + b"\n"
+
+
+def _on_one_line(numbers: re.Match[str]) -> str:
+    """A list of them: one number a line would make two fifths of a record blanks."""
+    return f"[{' '.join(numbers[1].split())}]"
 
 
 def decode_stored(data: bytes, kind: type[S], *, newest: int, name: str) -> S:
