@@ -191,12 +191,17 @@ def entry(root: Path, found: Files) -> Entry:
         HistoryError: One of its files cannot be read, is truncated, or holds what it cannot hold.
     """
     path = root / found.name
-    report = None if found.report is None else _load_report(root / found.report_name)
-    return Entry(path=path, record=load(path), report=report)
+    return Entry(path=path, record=load(path), report=report(root, found))
 
 
-def _load_report(path: Path) -> CheckReport:
-    return layout.decode_report(read(path), str(path))
+def report(root: Path, found: Files) -> CheckReport | None:
+    """What was said of a run of a history; `None` where it was not judged.
+
+    Raises:
+        HistoryError: The file cannot be read, is truncated, or holds what it cannot hold.
+    """
+    path = root / found.report_name
+    return None if found.report is None else layout.decode_report(read(path), str(path))
 
 
 def read(path: Path) -> bytes:

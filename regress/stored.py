@@ -30,6 +30,10 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What is written to a file: immutable, and with no field that the schema does not name."""
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A part of what stands in a file: fields that it does not name are skipped."""
+
+
 class _SchemaOnly(msgspec.Struct):
     schema: int
 

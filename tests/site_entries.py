@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -17,11 +18,12 @@ from regress.imported import Imported
 from regress.record import digest, encode
 from regress.site.build import _whole, build
 from regress.site.chapter import Chapter
-from regress.site.entry import Entry
+from regress.site.extract import extract
 from regress.site.facts import in_order
 from regress.site.index import CSV
 from regress.site.overview import view_of
 from regress.site.render import Pages
+from regress.site.run import RunPage, run_page
 from regress.site.sketch import sketch, sketch_import
 
 if TYPE_CHECKING:
@@ -41,6 +43,14 @@ OTHER = "tiny/q0f16/llvm/p64+16"
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)">\'&'
 HOSTILE_KEY = "<script>\"'&/<img src=x onerror=alert(1)>/<!--/p1+1"
 """Four parts with markup in them: a stored record cannot have such a key, but a page does not rely on that."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One run as it stands in a history: its record, and the report on it where it was judged."""
+
+    record: Record
+    report: CheckReport | None
 
 
 def entry(record: Record | None = None, report: CheckReport | None = None) -> Entry:
@@ -113,6 +123,11 @@ def facts(each: Entry | Imported) -> Facts:
         return sketch_import(encode(each), "import.json")
     report = encode(each.report) if each.report else None
     return sketch(encode(each.record), report, "record.json", f"record{REPORT_SUFFIX}")
+
+
+def run_page_of(each: Entry) -> RunPage:
+    """What the page of the run shows, from what would stand in its files."""
+    return run_page(extract(encode(each.record), "record.json"), each.report)
 
 
 def runs_of(*entries: Entry | Imported) -> list[Facts]:

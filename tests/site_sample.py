@@ -17,9 +17,9 @@ from factories import (
     make_toolchain,
     sha,
 )
+from site_entries import Entry
 
 from regress.record import Package
-from regress.site import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

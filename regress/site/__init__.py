@@ -12,6 +12,5 @@ The site opens from `file://`, asks no network for anything, and the same entrie
 from __future__ import annotations
 
 from regress.site.build import build
-from regress.site.entry import Entry
 
-__all__ = ["Entry", "build"]
+__all__ = ["build"]

@@ -12,11 +12,12 @@ from regress import history
 from regress.errors import HistoryError
 from regress.record import digest
 from regress.site import payload, places, render, table
-from regress.site.entry import Entry
+from regress.site.extract import extract
 from regress.site.facts import in_order, numbered
 from regress.site.ledger import Ledger, Made, is_whole, keep, recall
 from regress.site.name import SeriesName
 from regress.site.overview import Runner, view_of
+from regress.site.run import run_page
 from regress.site.shelf import shelf
 
 if TYPE_CHECKING:
@@ -199,11 +200,11 @@ def _write_run(task: Task, ledger: Ledger, files: Files, facts: Facts, *, linked
     of = digest([task.press.edition, files, linked])
     if ledger.is_made((data, script, page), of):
         return
-    found = history.entry(task.press.history, files)
-    entry = Entry(record=found.record, report=found.report)
-    ledger.copy(data, found.path, of)
-    ledger.write(script, payload.run_payload(entry.record), of)
-    ledger.write(page, task.press.pages().run(entry, linked=linked).encode(), of)
+    path = task.press.history / files.name
+    found = run_page(extract(history.read(path), str(path)), history.report(task.press.history, files))
+    ledger.copy(data, path, of)
+    ledger.write(script, payload.run_payload(found), of)
+    ledger.write(page, task.press.pages().run(found, linked=linked).encode(), of)
 
 
 def _write_series(task: Task, ledger: Ledger, view: View, names: Sequence[SeriesName]) -> None:

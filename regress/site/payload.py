@@ -16,11 +16,11 @@ from regress.site.facts import RATES, SHOWN
 from regress.site.thinning import drawn
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
-    from regress.record import Record
     from regress.site.lengths import Lengths
     from regress.site.overview import Runner
+    from regress.site.run import RunPage
     from regress.site.series import Point, Series
 
 MOST_CHOICES = 500
@@ -60,9 +60,9 @@ def payload(series: Series, paged: Container[str]) -> bytes:
     return _script("regressData", {**_object(series, points), "pages": pages})
 
 
-def run_payload(record: Record) -> bytes:
+def run_payload(page: RunPage) -> bytes:
     """The script with what two runs are compared by: replicates, packages, kernels, the machine."""
-    environment = record.environment
+    record, environment = page.record, page.record.environment
     machine = {
         "runner": record.runner,
         "device": environment.device,
@@ -75,7 +75,7 @@ def run_payload(record: Record) -> bytes:
         "timed passes": str(record.method.repeats),
     }
     built = {
-        f"{case.artifact.model.name} {case.artifact.quantization} {case.artifact.target}": case.artifact.kernels
+        f"{case.artifact.model.name} {case.artifact.quantization} {case.artifact.target}": case.artifact
         for case in record.cases
         if case.artifact
     }
@@ -87,18 +87,20 @@ def run_payload(record: Record) -> bytes:
             "machine": {name: value for name, value in machine.items() if value is not None},
             "packages": {package.name: package.version for package in record.toolchain.packages},
             "builds": {
-                name: {kernel.name: kernel.sha256[:_DIGEST] for kernel in kernels} for name, kernels in built.items()
+                name: {kernel.name: kernel.sha256[:_DIGEST] for kernel in artifact.kernels}
+                for name, artifact in built.items()
             },
             "cases": [
-                {
-                    "key": case.key,
-                    "values": {metric: [_rounded(value) for value in case.values(metric)] for metric in RATES},
-                }
-                for case in record.cases
-                if case.replicates
+                {"key": case.key, "values": {metric: _measured(case.values.get(metric, ())) for metric in RATES}}
+                for case in page.cases
+                if case.values
             ],
         },
     )
+
+
+def _measured(values: Iterable[float | None]) -> list[float]:
+    return [_rounded(value) for value in values if value is not None]
 
 
 def runs_payload(runners: Sequence[Runner]) -> bytes:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from regress.site.regressions import Event
 
 if TYPE_CHECKING:
-    from regress.record import Record
+    from regress.site.extract import Extract
     from regress.site.facts import Run
     from regress.site.lengths import LengthsName
     from regress.site.name import SeriesName
     from regress.site.series import Series
 
 
-def data_path(record: Run | Record) -> str:
+def data_path(record: Run | Extract) -> str:
     """Where the site keeps a record's JSON, relative to its root."""
     return f"data/{record.runner}/{record.id}.json"
 
@@ -24,7 +24,7 @@ def index_path(runner: str) -> str:
     return f"data/{runner}/index.csv"
 
 
-def run_path(run: Run | Record, suffix: str = ".html") -> str:
+def run_path(run: Run | Extract, suffix: str = ".html") -> str:
     """Where the page of a run is, relative to the site's root."""
     return f"runs/{run.runner}/{run.id}{suffix}"
 

@@ -19,7 +19,6 @@ from regress.site.curves import curves
 from regress.site.devices import SORTABLE, comparisons, filters
 from regress.site.index import CSV
 from regress.site.rows import rows
-from regress.site.run import run_page
 from regress.site.thinning import drawn
 
 if TYPE_CHECKING:
@@ -29,13 +28,13 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from regress.baseline import Baseline
-    from regress.record import Record
-    from regress.site.entry import Entry
+    from regress.site.extract import Extract
     from regress.site.facts import Run, Value
     from regress.site.lengths import Lengths, LengthsName
     from regress.site.name import SeriesName
     from regress.site.overview import Runner
     from regress.site.regressions import Event
+    from regress.site.run import RunPage
     from regress.site.series import Series
 
 MOST_ROWS = 50
@@ -137,14 +136,14 @@ class Pages:
         """`method.html`."""
         return self._render("method.html", here="method")
 
-    def run(self, entry: Entry, *, linked: bool) -> str:
+    def run(self, page: RunPage, *, linked: bool) -> str:
         """The page of a run.
 
         Args:
-            entry: The run.
+            page: What it shows.
             linked: Whether the run that it was compared with has a page.
         """
-        return self._render("run.html", root=_UP, run=run_page(entry), linked=linked)
+        return self._render("run.html", root=_UP, run=page, linked=linked)
 
     def series(
         self,
@@ -220,7 +219,7 @@ def _filters(runners: Sequence[Runner]) -> list[tuple[str, str, list[str]]]:
     ]
 
 
-def _run_url(run: Run | Record) -> str:
+def _run_url(run: Run | Extract) -> str:
     return quote(places.run_path(run))
 
 

@@ -15,10 +15,7 @@ from regress.site.facts import Fact, median
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from regress.record import CaseResult, Record
-    from regress.replicate import Replicate
-    from regress.site.entry import Entry
-    from regress.telemetry import Telemetry
+    from regress.site.extract import CaseResult, Extract, Replicate, Telemetry
     from regress.verdict import CheckReport, Verdict
 
 _OF_THE_ARTIFACT = ("model_lib_bytes", "param_bytes", "bits_per_param", "build_duration_s")
@@ -69,6 +66,7 @@ class RunCase:
         key: Its key.
         result: What was measured; `None` where a verdict says that the case vanished.
         verdicts: What was said of it.
+        values: Metric to what each replicate says of it, `None` where it was not measured.
         columns: The metrics of its replicates, then the counters of their devices.
         rows: The fresh processes that measured it.
         flags: Build flags that are not the defaults.
@@ -78,7 +76,8 @@ class RunCase:
 
     key: str
     result: CaseResult | None
-    verdicts: tuple[Verdict, ...]
+    verdicts: Sequence[Verdict]
+    values: Mapping[str, Sequence[float | None]]
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     flags: Mapping[str, str]
@@ -97,44 +96,60 @@ class RunPage:
         command: The command line that measures it again on such a machine.
     """
 
-    record: Record
+    record: Extract
     report: CheckReport | None
     cases: tuple[RunCase, ...]
     command: str
 
 
-def run_page(entry: Entry) -> RunPage:
-    """The page of one run."""
-    record = entry.record
-    keys = dict.fromkeys([case.key for case in record.cases])
-    keys.update(dict.fromkeys(verdict.case for verdict in entry.report.verdicts) if entry.report else {})
-    cases = tuple(_cases(entry, list(keys)))
-    return RunPage(record=record, report=entry.report, cases=cases, command=_command(record, entry.report, cases))
+def run_page(record: Extract, report: CheckReport | None) -> RunPage:
+    """The page of one run.
+
+    Args:
+        record: What was measured.
+        report: The verdicts; `None` where it was never judged, as a reference is not.
+    """
+    said: dict[str, list[Verdict]] = {}
+    for verdict in report.verdicts if report else ():
+        said.setdefault(verdict.case, []).append(verdict)
+    cases = tuple(_cases(record, said))
+    return RunPage(record=record, report=report, cases=cases, command=_command(record, report, cases))
 
 
-def _cases(entry: Entry, keys: Sequence[str]) -> Iterator[RunCase]:
+def _cases(record: Extract, said: Mapping[str, Sequence[Verdict]]) -> Iterator[RunCase]:
+    results = {case.key: case for case in record.cases}
     builds: dict[str, int] = {}
-    for place, key in enumerate(keys):
-        result = entry.record.case(key)
+    for place, key in enumerate({**results, **said}):
+        result = results.get(key)
         artifact = result.artifact.digest if result and result.artifact else ""
-        yield _case(entry, key, builds.setdefault(artifact, place) if artifact else place)
+        yield _case(key, result, said.get(key, ()), builds.setdefault(artifact, place) if artifact else place)
 
 
-def _case(entry: Entry, key: str, build_of: int) -> RunCase:
-    result = entry.record.case(key)
+def _case(key: str, result: CaseResult | None, said: Sequence[Verdict], build_of: int) -> RunCase:
     built = result.artifact if result else None
     replicates = result.replicates if result else ()
-    columns = (*_metrics(replicates), *_counters(replicates))
+    values = dict(_values(replicates))
+    columns = (*_metrics(values), *_counters(replicates))
     return RunCase(
         key=key,
         result=result,
-        verdicts=entry.verdicts(key),
+        verdicts=said,
+        values=values,
         columns=columns,
         rows=tuple(_rows(replicates, columns)),
         flags=own_flags(built.flags) if built else {},
         discarded=discards(result) if result else "",
         build_of=build_of,
     )
+
+
+def _values(replicates: Sequence[Replicate]) -> Iterator[tuple[str, list[float | None]]]:
+    """Each metric that was measured, and the median of each replicate's timed repeats."""
+    measured = {name for replicate in replicates for name in replicate.samples}
+    for name in METRICS:
+        if name in measured and name not in _OF_THE_ARTIFACT:
+            samples = [replicate.samples.get(name) for replicate in replicates]
+            yield name, [median(repeats) if repeats else None for repeats in samples]
 
 
 def _rows(replicates: Sequence[Replicate], columns: Sequence[Column]) -> Iterator[Row]:
@@ -156,23 +171,21 @@ def _reasons(telemetry: Telemetry) -> str:
     return ", ".join(f"{reason.replace('_', ' ')} {units.percent(share)}" for reason, share in shares)
 
 
-def _metrics(replicates: Sequence[Replicate]) -> Iterator[Column]:
-    measured = {name for replicate in replicates for name in replicate.samples}
-    for name, metric in METRICS.items():
-        if name in measured and name not in _OF_THE_ARTIFACT:
-            samples, written = [replicate.samples.get(name) for replicate in replicates], units.writer(metric.unit)
-            values = [median(repeats) if repeats else None for repeats in samples]
-            yield Column(
-                label=metric.label,
-                unit=metric.unit if metric.unit == "tokens/s" else "",
-                median=written(median([value for value in values if value is not None])),
-                cells=tuple("" if value is None else written(value) for value in values),
-            )
+def _metrics(measured: Mapping[str, Sequence[float | None]]) -> Iterator[Column]:
+    for name, values in measured.items():
+        metric = METRICS[name]
+        written = units.writer(metric.unit)
+        yield Column(
+            label=metric.label,
+            unit=metric.unit if metric.unit == "tokens/s" else "",
+            median=written(median([value for value in values if value is not None])),
+            cells=tuple(["" if value is None else written(value) for value in values]),
+        )
 
 
 def _counters(replicates: Sequence[Replicate]) -> Iterator[Column]:
     for label, written in _COUNTERS.items():
-        cells = tuple(written(replicate.telemetry) if replicate.telemetry else "" for replicate in replicates)
+        cells = tuple([written(replicate.telemetry) if replicate.telemetry else "" for replicate in replicates])
         if any(cells):
             yield Column(label=label, cells=cells)
 
@@ -193,7 +206,7 @@ _COUNTERS = {"Clock": _clock, "Power": _power, "Hottest": _hottest}
 """What the device said of itself: head of the column to what writes it."""
 
 
-def _command(record: Record, report: CheckReport | None, cases: Sequence[RunCase]) -> str:
+def _command(record: Extract, report: CheckReport | None, cases: Sequence[RunCase]) -> str:
     """How the run is measured again, with the flags that all its cases have: the command line gives them to all."""
     baseline = report.baseline if report else f"{record.runner}.toml"
     words = ["regress", "check" if report else "bench", "--baseline", f"baselines/{baseline}"]

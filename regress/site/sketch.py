@@ -7,7 +7,7 @@ page is made.
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -15,10 +15,10 @@ from regress.errors import HistoryError
 from regress.guard import discards
 from regress.imported import decode_imported
 from regress.recipe import own_flags
-from regress.record import SCHEMA, CaseKey, Environment, RecordId, Stage, digest, first_duplicate
+from regress.record import SCHEMA, CaseKey, Environment, RecordId, Stage, decode_stored, digest, first_duplicate
 from regress.replicate import Discarded, GuardReason  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.site.facts import SHOWN, Case, Facts, Fault, Run, Said, Value, median, value_of
-from regress.stored import DAMAGED, Instant, Positive, RunnerName, Sha256
+from regress.stored import Instant, Part, Positive, RunnerName, Sha256
 from regress.verdict import SCHEMA as REPORT_SCHEMA
 from regress.verdict import SEVERITY, Outcome, Reason
 
@@ -26,11 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A part of what is stored: fields that it does not name are skipped."""
-
-
-class _Samples(_Part, frozen=True):
+class _Samples(Part, frozen=True):
     """The metrics of `SHOWN`."""
 
     prefill_tokens_per_s: tuple[Positive, ...] = ()
@@ -40,27 +36,27 @@ class _Samples(_Part, frozen=True):
     peak_memory_bytes: tuple[Positive, ...] = ()
 
 
-class _Replicate(_Part, frozen=True):
+class _Replicate(Part, frozen=True):
     samples: _Samples
 
 
-class _Model(_Part, frozen=True):
+class _Model(Part, frozen=True):
     digest: Sha256
 
 
-class _Artifact(_Part, frozen=True):
+class _Artifact(Part, frozen=True):
     digest: Sha256
     model: _Model
     flags: dict[str, str]
 
 
-class _Failure(_Part, frozen=True):
+class _Failure(Part, frozen=True):
     stage: Stage
     cause: str
     how: str
 
 
-class _Case(_Part, frozen=True):
+class _Case(Part, frozen=True):
     key: CaseKey
     artifact: _Artifact | None = None
     replicates: tuple[_Replicate, ...] = ()
@@ -70,18 +66,18 @@ class _Case(_Part, frozen=True):
     gave_up: GuardReason | None = None
 
 
-class _Package(_Part, frozen=True):
+class _Package(Part, frozen=True):
     name: str
     version: str
 
 
-class _Toolchain(_Part, frozen=True):
+class _Toolchain(Part, frozen=True):
     name: str
     fingerprint: Sha256
     packages: tuple[_Package, ...]
 
 
-class _Record(_Part, frozen=True):
+class _Record(Part, frozen=True):
     schema: int
     id: RecordId
     recorded_at: Instant
@@ -92,11 +88,11 @@ class _Record(_Part, frozen=True):
     cases: tuple[_Case, ...]
 
 
-class _Decision(_Part, frozen=True):
+class _Decision(Part, frozen=True):
     visible_loss: float | None = None
 
 
-class _Verdict(_Part, frozen=True):
+class _Verdict(Part, frozen=True):
     case: CaseKey
     outcome: Outcome
     reason: Reason
@@ -107,7 +103,7 @@ class _Verdict(_Part, frozen=True):
     decision: _Decision | None = None
 
 
-class _Report(_Part, frozen=True):
+class _Report(Part, frozen=True):
     schema: int
     baseline: str
     reference_toolchain: str
@@ -119,8 +115,6 @@ _SAMPLES_OF = attrgetter(*SHOWN)
 """What gives the timed repeats of each metric of `SHOWN`, in its order."""
 IMPORTED = "imported"
 """Stands for the digests of what nobody knows of an import: harness, weights and toolchain."""
-
-P = TypeVar("P", _Record, _Report)
 
 
 def sketch(record: bytes, report: bytes | None, name: str, report_name: str) -> Facts:
@@ -135,8 +129,8 @@ def sketch(record: bytes, report: bytes | None, name: str, report_name: str) -> 
     Raises:
         HistoryError: One of them is truncated, of a newer schema, or what is read of it is missing or out of range.
     """
-    seen = _decoded(record, _Record, SCHEMA, name)
-    said = None if report is None else _decoded(report, _Report, REPORT_SCHEMA, report_name)
+    seen = decode_stored(record, _Record, newest=SCHEMA, name=name)
+    said = None if report is None else decode_stored(report, _Report, newest=REPORT_SCHEMA, name=report_name)
     duplicate = first_duplicate(case.key for case in seen.cases)
     if duplicate is not None:
         raise HistoryError(f"{name}: cases: '{duplicate}' stands twice")
@@ -179,18 +173,6 @@ def sketch_import(data: bytes, name: str) -> Facts:
     )
     values = {metric: value_of([value]) for metric, value in found.values.items() if metric in SHOWN}
     return Facts(run=run, cases=(Case(key=found.case, values=values, model_digest=IMPORTED),))
-
-
-def _decoded(data: bytes, kind: type[P], newest: int, name: str) -> P:
-    try:
-        found = msgspec.json.decode(data, type=kind)
-    except DAMAGED as error:
-        raise HistoryError(f"{name}: {error}") from error
-    if found.schema > newest:
-        raise HistoryError(
-            f"{name}: schema {found.schema} is newer than this regress reads ({newest})", hint="update regress"
-        )
-    return found
 
 
 def _run(record: _Record, report: _Report | None) -> Run:

@@ -20,12 +20,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from factories import CASE, NOON, make_case, make_import, make_record
 from scipy.stats import ttest_ind
-from site_entries import built, entry, later, store
+from site_entries import Entry, built, entry, later, store
 from site_sample import LENGTHS, LLAMA_2, of_length, sample_history, wide_history
 
 from regress.baseline import Baseline, parse_baseline
 from regress.history import append_import
-from regress.site import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

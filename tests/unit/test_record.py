@@ -23,6 +23,20 @@ def test_a_golden_record_reads_and_writes_the_same() -> None:
     assert encode(decode_record(data, "golden")) == data
 
 
+def test_a_record_with_a_number_on_each_line_is_the_same() -> None:
+    """As records were written until 2026-11."""
+    before, now = ((GOLDEN / name).read_bytes() for name in ("record-2-before.json", "record-2.json"))
+    assert before.count(b"\n") > now.count(b"\n")
+    assert decode_record(before, "before") == decode_record(now, "now")
+
+
+def test_numbers_in_a_text_stay_as_they_are() -> None:
+    """A log may look like a list of numbers; in a string of JSON it has no line break."""
+    log = "[\n  1,\n  2\n]"
+    record = make_record(make_broken(log=log))
+    assert decode_record(encode(record), "r.json") == record
+
+
 def test_a_record_of_before_telemetry_stays_readable() -> None:
     """Schema 1: all that it says is kept, and what it does not say is not known."""
     data = (GOLDEN / "record-1.json").read_bytes()

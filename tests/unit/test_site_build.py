@@ -34,6 +34,7 @@ from site_entries import (
     HOSTILE,
     OTHER,
     TEMPLATES,
+    Entry,
     built,
     entry,
     judged,
@@ -48,7 +49,7 @@ from regress.errors import HistoryError
 from regress.recipe import FLAGS
 from regress.record import Package, decode_record
 from regress.replicate import Discarded
-from regress.site import Entry, build
+from regress.site import build
 from regress.site.plotly import packaged
 from regress.telemetry import Telemetry
 from regress.verdict import Verdict

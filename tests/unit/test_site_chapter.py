@@ -13,9 +13,9 @@ from factories import CASE, make_broken, make_case, make_environment, make_recor
 from html_page import read_html
 from site_entries import ASSETS, OTHER, TEMPLATES, entry, judged, later, make_baseline, refuse, slow, store
 
-from regress import history
 from regress.record import encode
 from regress.site import build, chapter, plotly
+from regress.site.extract import Extract, extract
 from regress.site.overview import NEWEST_RUNS
 from regress.site.plotly import Script
 from regress.site.render import Pages
@@ -245,23 +245,23 @@ def test_one_more_run_leaves_the_pages_of_other_runs_and_runners_alone(
     """They are not even looked at."""
     before = written(site.build())
     made: list[str] = []
-    write, load = chapter.write, history.entry
+    write, read = chapter.write, extract
 
     def noted_write(task: Task, names: Sequence[SeriesName]) -> Chapter:
         made.append(task.runner)
         return write(task, names)
 
-    def noted_load(root: Path, files: history.Files) -> history.Entry:
-        made.append(files.name)
-        return load(root, files)
+    def noted_read(data: bytes, name: str) -> Extract:
+        made.append(name)
+        return read(data, name)
 
     monkeypatch.setattr(chapter, "write", noted_write)
-    monkeypatch.setattr(history, "entry", noted_load)
+    monkeypatch.setattr(chapter, "extract", noted_read)
     added(site)
 
     after = written(site.build())
 
-    assert made == ["bench", f"{BENCH}/new.json"]
+    assert made == ["bench", f"{site.history}/{BENCH}/new.json"]
     changed = {name for name in before if after[name] != before[name]}
     assert {name.split("/")[0] for name in changed} == {
         "series",
@@ -394,7 +394,7 @@ def test_a_record_that_is_found_broken_when_its_page_is_made_is_left_out(site: S
     only = "z~q~t~p1+1"
     assert (site.build() / "series" / "bench" / f"{only}.html").is_file()
     data = (site.history / name).read_bytes()
-    (site.history / name).write_bytes(data.replace(b'"token_ids": [', b'"token_ids": ["none", ', 1))
+    (site.history / name).write_bytes(data.replace(b'"started_at": "', b'"started_at": "once, ', 1))
     bad: list[HistoryError] = []
 
     root = site.build("anew", on_bad=bad.append)

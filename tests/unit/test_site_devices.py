@@ -17,8 +17,9 @@ from regress.site.facts import Value
 from regress.site.strips import Axis
 
 if TYPE_CHECKING:
+    from site_entries import Entry
+
     from regress.record import CaseResult
-    from regress.site import Entry
 
 DECODE = "decode_tokens_per_s"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -18,29 +17,14 @@ from factories import (
     make_toolchain,
     sha,
 )
-from site_entries import OTHER, entry, facts, judged, later, runs_of, slow
+from site_entries import OTHER, Entry, entry, facts, judged, later, runs_of, slow
 
-from regress.site import Entry
 from regress.site import facts as module
 from regress.site.facts import Case, Facts, in_order, labels
 from regress.verdict import Verdict
 
 if TYPE_CHECKING:
     from regress.record import CaseResult
-
-
-def test_an_entry_is_a_value() -> None:
-    one = entry()
-
-    assert replace(one, report=None) == one
-
-
-def test_an_entry_knows_the_verdicts_of_each_case() -> None:
-    one = judged(make_record(make_case(CASE), make_case(OTHER)), make_record(make_case(CASE), make_case(OTHER)))
-
-    assert [verdict.case for verdict in one.verdicts(OTHER)] == [OTHER, OTHER]
-    assert one.verdicts("another/one/of/p1+1") == ()
-    assert entry().verdicts(CASE) == ()
 
 
 def labels_of(found: list[Facts]) -> dict[tuple[str, str], str]:

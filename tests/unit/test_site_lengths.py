@@ -18,8 +18,9 @@ from regress.site.payload import lengths_payload
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
+    from site_entries import Entry
+
     from regress.record import CaseResult
-    from regress.site import Entry
 
 PREFILL, DECODE = "prefill_tokens_per_s", "decode_tokens_per_s"
 

@@ -13,7 +13,7 @@ from regress.record import Package, Toolchain
 from regress.site.overview import NEWEST_RUNS, SPARK_POINTS, Glance
 
 if TYPE_CHECKING:
-    from regress.site import Entry
+    from site_entries import Entry
 
 PREFILL, DECODE = "prefill_tokens_per_s", "decode_tokens_per_s"
 

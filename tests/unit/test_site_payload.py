@@ -19,7 +19,7 @@ from regress.site.series import Series, Step
 from regress.site.thinning import MOST_WHOLE
 
 if TYPE_CHECKING:
-    from regress.site import Entry
+    from site_entries import Entry
 
 PREFILL, DECODE = "prefill_tokens_per_s", "decode_tokens_per_s"
 OF_RUNS = ("runs", "times", "label", "segment", "usual")

@@ -17,10 +17,9 @@ from factories import (
     make_toolchain,
     sha,
 )
-from site_entries import OTHER, entry, judged, later, make_baseline, runner, series, slow, whole
+from site_entries import OTHER, Entry, entry, judged, later, make_baseline, runner, series, slow, whole
 
 from regress.recipe import FLAGS
-from regress.site import Entry
 from regress.site.regressions import Event, events
 from regress.verdict import Outcome, Reason, Verdict
 

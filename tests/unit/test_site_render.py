@@ -50,9 +50,10 @@ from regress.site.thinning import drawn
 from regress.verdict import SEVERITY, Verdict
 
 if TYPE_CHECKING:
+    from site_entries import Entry
+
     from regress.baseline import Baseline
     from regress.record import CaseResult
-    from regress.site import Entry
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 DECODE = "decode_tokens_per_s"

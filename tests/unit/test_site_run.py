@@ -20,22 +20,20 @@ from factories import (
     sha,
 )
 from html_page import Node, read_html
-from site_entries import OTHER, entry, judged, later, pages, slow
+from site_entries import OTHER, Entry, entry, judged, later, pages, run_page_of, slow
 
 from regress.arguments import parser
 from regress.artifact import Kernel
 from regress.recipe import FLAGS
 from regress.record import CaseResult, Package
 from regress.replicate import Discarded, Replicate
-from regress.site import Entry
-from regress.site.run import run_page
 from regress.telemetry import Range, Telemetry
 from regress.verdict import Verdict
 
 
 def page(shown: Entry, *others: Entry) -> Node:
     """The run's page, parsed; the other runs are known."""
-    return read_html(pages().run(shown, linked=bool(others)))
+    return read_html(pages().run(run_page_of(shown), linked=bool(others)))
 
 
 def facts_of(root: Node) -> dict[str, str]:
@@ -65,7 +63,7 @@ def flagged(key: str = CASE, **flags: str) -> CaseResult:
 
 def test_cases_are_in_the_records_order_those_that_vanished_last() -> None:
     reference = make_record(make_case("gone/q/t/p1+1"), make_case(CASE), make_case(OTHER))
-    found = run_page(judged(later(1, make_case(OTHER), make_case(CASE)), reference))
+    found = run_page_of(judged(later(1, make_case(OTHER), make_case(CASE)), reference))
 
     assert [case.key for case in found.cases] == [OTHER, CASE, "gone/q/t/p1+1"]
     gone = found.cases[-1]
@@ -78,7 +76,7 @@ def test_columns_are_the_metrics_measured_with_a_value_for_each_replicate() -> N
     one = replicate(samples={"time_to_first_token_s": (0.01,), "prefill_tokens_per_s": (900.0,)})
     two = replicate(samples={"prefill_tokens_per_s": (1000.0, 1200.0, 800.0)})
 
-    prefill, first = run_page(entry(make_record(make_case(replicates=(one, two))))).cases[0].columns
+    prefill, first = run_page_of(entry(make_record(make_case(replicates=(one, two))))).cases[0].columns
 
     assert (prefill.label, prefill.unit) == ("Prefill rate", "tokens/s")
     assert (prefill.cells, prefill.median) == (("900.0", "1,000"), "950.0")
@@ -90,7 +88,7 @@ def test_what_the_build_is_told_by_is_no_column() -> None:
     samples = {"prefill_tokens_per_s": (900.0,), "model_lib_bytes": (4096.0,)}
     record = make_record(make_case(replicates=(replicate(samples=samples),)))
 
-    assert [column.label for column in run_page(entry(record)).cases[0].columns] == ["Prefill rate"]
+    assert [column.label for column in run_page_of(entry(record)).cases[0].columns] == ["Prefill rate"]
 
 
 def test_each_row_of_the_table_is_a_replicate() -> None:
@@ -306,7 +304,7 @@ def measured_again(*cases: CaseResult, report: str | None = None, toolchain: str
     verdict = Verdict(case=CASE, outcome="pass", reason="same_build", text="")
     said = make_report(record, record, verdicts=[verdict]) if report else None
     shown = Entry(record=record, report=msgspec.structs.replace(said, baseline=report) if said else None)
-    return shlex.split(run_page(shown).command)
+    return shlex.split(run_page_of(shown).command)
 
 
 def test_a_run_that_was_judged_is_checked_again_by_its_baseline() -> None:

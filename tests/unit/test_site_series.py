@@ -13,8 +13,9 @@ from regress.artifact import Model
 from regress.recipe import FLAGS
 
 if TYPE_CHECKING:
+    from site_entries import Entry
+
     from regress.record import CaseResult
-    from regress.site import Entry
     from regress.site.series import Series
 
 DECODE, PREFILL = "decode_tokens_per_s", "prefill_tokens_per_s"
