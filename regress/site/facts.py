@@ -48,6 +48,14 @@ def median(values: Sequence[float]) -> float:
     return values[0] if len(values) == 1 else _middle(sorted(values))
 
 
+def medians(samples: Sequence[Sequence[float]]) -> list[float | None]:
+    """The median of each of several lists of values; `None` where there are none."""
+    counts = set(map(len, samples))
+    if len(counts) == 1 and (count := counts.pop()) % 2:
+        return [ordered[count // 2] for ordered in map(sorted, samples)]  # nearly always, and in half the time
+    return [median(values) if values else None for values in samples]
+
+
 def value_of(values: Sequence[float]) -> Value:
     """What at least one replicate's values come to."""
     ordered = sorted(values)

@@ -10,7 +10,7 @@ from regress.guard import discards
 from regress.metric import METRICS
 from regress.recipe import own_flags
 from regress.site import units
-from regress.site.facts import Fact, median
+from regress.site.facts import Fact, median, medians
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -148,8 +148,7 @@ def _values(replicates: Sequence[Replicate]) -> Iterator[tuple[str, list[float |
     measured = {name for replicate in replicates for name in replicate.samples}
     for name in METRICS:
         if name in measured and name not in _OF_THE_ARTIFACT:
-            samples = [replicate.samples.get(name) for replicate in replicates]
-            yield name, [median(repeats) if repeats else None for repeats in samples]
+            yield name, medians([replicate.samples.get(name, ()) for replicate in replicates])
 
 
 def _rows(replicates: Sequence[Replicate], columns: Sequence[Column]) -> Iterator[Row]:
@@ -162,13 +161,12 @@ def _rows(replicates: Sequence[Replicate], columns: Sequence[Column]) -> Iterato
             clock=started_at[11:19],
             cells=cells[number],
             logits_sha256=replicate.logits_sha256,
-            reasons=_reasons(replicate.telemetry) if replicate.telemetry else "",
+            reasons=_reasons(replicate.telemetry.reasons) if replicate.telemetry else "",
         )
 
 
-def _reasons(telemetry: Telemetry) -> str:
-    shares = sorted(telemetry.reasons.items())
-    return ", ".join(f"{reason.replace('_', ' ')} {units.percent(share)}" for reason, share in shares)
+def _reasons(shares: Mapping[str, float]) -> str:
+    return ", ".join([f"{reason.replace('_', ' ')} {units.percent(share)}" for reason, share in sorted(shares.items())])
 
 
 def _metrics(measured: Mapping[str, Sequence[float | None]]) -> Iterator[Column]:

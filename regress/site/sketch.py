@@ -17,7 +17,7 @@ from regress.imported import decode_imported
 from regress.recipe import own_flags
 from regress.record import SCHEMA, CaseKey, Environment, RecordId, Stage, decode_stored, digest, first_duplicate
 from regress.replicate import Discarded, GuardReason  # noqa: TC001  # msgspec reads the annotations at run time
-from regress.site.facts import SHOWN, Case, Facts, Fault, Run, Said, Value, median, value_of
+from regress.site.facts import SHOWN, Case, Facts, Fault, Run, Said, Value, medians, value_of
 from regress.stored import Instant, Part, Positive, RunnerName, Sha256
 from regress.verdict import SCHEMA as REPORT_SCHEMA
 from regress.verdict import SEVERITY, Outcome, Reason
@@ -233,5 +233,5 @@ def _case(result: _Case, said: tuple[Said, ...]) -> Case:
 def _values(replicates: Sequence[_Samples]) -> dict[str, Value]:
     """Metric to its value, of which a replicate has the median of its timed repeats."""
     by_metric = zip(*map(_SAMPLES_OF, replicates), strict=True)
-    medians = ([median(repeats) for repeats in samples if repeats] for samples in by_metric)
-    return {metric: value_of(each) for metric, each in zip(SHOWN, medians, strict=False) if each}
+    measured = ([value for value in medians(samples) if value is not None] for samples in by_metric)
+    return {metric: value_of(values) for metric, values in zip(SHOWN, measured, strict=False) if values}
