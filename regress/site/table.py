@@ -6,12 +6,15 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from regress.site import units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from regress.site.facts import Value
     from regress.site.series import Point, Series
 
 HEAD = "run,recorded_at,toolchain,flags,machine,harness,metric,median,low,high,replicates,verdict,loss,failure"
@@ -31,7 +34,8 @@ def lines(series: Series) -> list[str]:
 
     What can hold a comma is quoted here: `csv` would look at every number of them, in five times as long.
     """
-    return [line for point in series.points for line in _lines(point)]
+    numbers = iter(_numbers([value for point in series.points for value in point.case.values.values()]))
+    return [line for point in series.points for line in _lines(point, numbers)]
 
 
 def index_lines(series: Series, own: Iterable[str]) -> Iterator[str]:
@@ -45,7 +49,12 @@ def text(lines: Iterable[str]) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
-def _lines(point: Point) -> Iterator[str]:
+def _numbers(values: Sequence[Value]) -> list[str]:
+    """Median, least, greatest and count of each, with commas: as JSON has its arrays, in a third of the time."""
+    return msgspec.json.encode(values).decode()[2:-2].split("],[")
+
+
+def _lines(point: Point, numbers: Iterator[str]) -> Iterator[str]:
     run, fault = point.run, point.case.fault
     before, after = _around_flags(
         run.id, run.recorded_at, point.label, run.environment.fingerprint[:8], run.harness_of(point.case)[:8]
@@ -56,11 +65,10 @@ def _lines(point: Point) -> Iterator[str]:
         failure = _field(_plain(f"{fault.how}: {fault.cause}")) if fault else ""
         yield f"{about},,,,,0,{point.outcome or ''},,{failure}"
     said = {each.metric: each for each in reversed(point.case.said)}
-    for metric, value in point.case.values.items():
+    for metric, four in zip(point.case.values, numbers, strict=False):  # the next ones are of the next run
         verdict = said.get(metric)
         loss = "" if verdict is None or verdict.loss is None else repr(verdict.loss)
-        numbers = f"{value.median!r},{value.low!r},{value.high!r},{value.count}"  # without `!r` in twice the time
-        yield f"{about},{metric},{numbers},{verdict.outcome if verdict else ''},{loss},"
+        yield f"{about},{metric},{four},{verdict.outcome if verdict else ''},{loss},"
 
 
 @lru_cache(_KEPT_RUNS)
