@@ -93,8 +93,9 @@ def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(partial)
         partial.replace(path)
-    finally:
+    except BaseException:
         partial.unlink(missing_ok=True)
+        raise
 
 
 def recall(path: Path, kind: type[T]) -> T | None:

@@ -298,6 +298,16 @@ def test_the_toolchain_is_listed_with_the_digests_of_its_wheels() -> None:
     assert table.all("code")[0].get("title") == sha("one")
 
 
+def test_the_image_of_a_container_is_named() -> None:
+    """By its digest: a tag may be another image tomorrow."""
+    image = f"dustynv/mlc:r36.4.0@sha256:{sha('image')}"
+
+    contained = page(entry(make_record(toolchain=make_toolchain(kind="container", image=image))))
+
+    assert image in {code.text for code in contained.all("code")}
+    assert "container" not in page(entry()).text
+
+
 def measured_again(*cases: CaseResult, report: str | None = None, toolchain: str = "tvm-0.27.0") -> list[str]:
     """The words of the command that the page gives."""
     record = later(1, *cases, toolchain=toolchain)
