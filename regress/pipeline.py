@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ from regress.bench import harness_digests
 from regress.campaign import Campaign, Side
 from regress.check import Beside, check
 from regress.errors import HistoryError, RegressError
+from regress.interruption import postponed
 from regress.judge import same_build
+from regress.layout import place_for
 from regress.rule import BLOCK_LOOKS, LOOKS
 
 if TYPE_CHECKING:
@@ -39,11 +42,29 @@ def measure(job: Job, names: Sequence[str], *, replicates: int | None = None) ->
     Raises:
         ConfigError, ToolchainError, BuildError: Something is missing that no record could be made without.
     """
+    with _measured(job, names, replicates) as records:
+        return records
+
+
+def measure_and_save(job: Job, names: Sequence[str]) -> tuple[list[Record], list[Path]]:
+    """As `measure`, with the paths of the records in the history.
+
+    Raises:
+        ConfigError, ToolchainError, BuildError: Something is missing that no record could be made without.
+        HistoryError: As `save`.
+    """
+    with _measured(job, names, None) as records:
+        return records, save(job, records)
+
+
+@contextmanager
+def _measured(job: Job, names: Sequence[str], replicates: int | None) -> Iterator[list[Record]]:
+    """What was measured; what ends the block before it is saved does not lose it."""
     campaign = Campaign(job, [Side(toolchain=name, flags=job.flags) for name in names])
     count = job.baseline.measure.replicates if replicates is None else replicates
     with campaign.device(), _kept_if_ended(job, campaign):
         campaign.measure([_everywhere(job, count)] * len(names))
-    return campaign.records()
+        yield campaign.records()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +96,33 @@ def measure_and_judge(job: Job, plan: Plan) -> tuple[list[Record], CheckReport]:
     Raises:
         ConfigError, ToolchainError, BuildError: Something is missing that no record could be made without.
     """
+    with _judged(job, plan) as found:
+        return found
+
+
+def judge_and_save(job: Job, plan: Plan) -> tuple[list[Record], CheckReport]:
+    """As `measure_and_judge`; the records are in the history, the report beside its own.
+
+    Raises:
+        ConfigError, ToolchainError, BuildError: Something is missing that no record could be made without.
+        HistoryError: As `save`.
+    """
+    with _judged(job, plan) as (records, report):
+        with postponed():
+            paths = save(job, records)
+            history.append_report(report, paths[-1])
+        return records, report
+
+
+@contextmanager
+def _judged(job: Job, plan: Plan) -> Iterator[tuple[list[Record], CheckReport]]:
+    """What was measured and said of it; what ends the block before it is saved does not lose it."""
     measuring = _Measuring(job, plan)
     with measuring.campaign.device(), _kept_if_ended(job, measuring.campaign):
         report = measuring.until_decided()
         if plan.beside is None and job.baseline.check.paired != "never":
             report = measuring.seen_again(report)
-        return measuring.records(), measuring.with_agreements(report)
+        yield measuring.records(), measuring.with_agreements(report)
 
 
 class _Measuring:
@@ -188,7 +230,7 @@ def needs_reference(job: Job, python: str) -> bool:
 
 
 def save(job: Job, records: Sequence[Record]) -> list[Path]:
-    """Appends records to the history; their paths.
+    """Appends records to the history; their paths. Who interrupts it waits until all are there.
 
     Raises:
         HistoryError: The history cannot be written; every record that is not in it is then kept in the cache folder,
@@ -196,8 +238,9 @@ def save(job: Job, records: Sequence[Record]) -> list[Path]:
     """
     paths: list[Path] = []
     try:
-        for record in records:
-            paths.append(history.append(record, job.history))  # noqa: PERF401  # those that are in count, if one fails
+        with postponed():
+            for record in records:
+                paths.append(history.append(record, job.history))  # noqa: PERF401  # those that are in count, if one fails
     except HistoryError as error:
         raise _error_naming_where_kept(job, records[len(paths) :], error) from error
     return paths
@@ -209,9 +252,18 @@ def _kept_if_ended(job: Job, campaign: Campaign) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        records = [_measured_part(record) for record in campaign.records()]
-        _keep_and_say_where(job, [record for record in records if record.cases])
+        # Who is in a hurry presses Ctrl-C twice, and a cancelled job is sent a second signal.
+        with postponed():
+            records = [_measured_part(record) for record in campaign.records()]
+            _keep_and_say_where(job, [record for record in records if record.cases and not _is_saved(job, record)])
         raise
+
+
+def _is_saved(job: Job, record: Record) -> bool:
+    """Whether the record is in the history, or kept already, because it was ended while it was saved or after."""
+    name = place_for(record).name
+    # Where nobody may look there is none, and no error hides what ended the measurement.
+    return any(os.path.exists(root / name) for root in (job.history, job.home / UNSAVED))  # noqa: PTH110
 
 
 def _keep_and_say_where(job: Job, records: Sequence[Record]) -> None:
@@ -230,8 +282,3 @@ def _error_naming_where_kept(job: Job, records: Sequence[Record], error: History
     except HistoryError as second:
         return HistoryError(str(error), cause=str(second), hint="the measurement is lost")
     return HistoryError(str(error), hint=f"kept instead: {', '.join(str(path) for path in kept)}")
-
-
-def save_report(report: CheckReport, record: Path) -> None:
-    """Writes what was said of a record beside it; a record outside the history keeps its report there, too."""
-    history.append_report(report, record)

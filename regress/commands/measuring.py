@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     job = job_of(workspace, args)
     names = list(args.toolchain or workspace.config.measured(job.baseline.runner))
     plan = _with_reference(job, [Side(toolchain=name, flags=job.flags) for name in names])
-    records, report = _judge_and_save(job, plan)
+    records, report = pipeline.judge_and_save(job, plan)
     _print_report(report, records[-1], as_json=args.json)
     if plan.beside is not None and not job.baseline.holds_for(records[-1].environment, harness_digests(), job.method):
         _explain_own_baseline(workspace, job, records)
@@ -87,7 +87,7 @@ def check_now(args: argparse.Namespace, workspace: Workspace) -> int:
             f"{workspace.baseline_name}: its sessions differ, so its own artifact is measured side by side"
         )
         plan = Plan(sides=[Side(toolchain=paired), *plan.sides], beside=0)
-    records, report = _judge_and_save(job, plan)
+    records, report = pipeline.judge_and_save(job, plan)
     _print_report(report, records[-1], as_json=args.json)
     return errors.EXIT_PASS if args.exit_zero else report.exit_code
 
@@ -104,7 +104,7 @@ def compare(args: argparse.Namespace) -> int:
     workspace = open_workspace(args)
     job = job_of(workspace, args)
     sides = [Side(toolchain=name, flags=job.flags) for name in (args.old, args.new)]
-    records, report = _judge_and_save(job, Plan(sides=sides, beside=0, stands_in=False))
+    records, report = pipeline.judge_and_save(job, Plan(sides=sides, beside=0, stands_in=False))
     _print_report(report, records[-1], as_json=args.json)
     return errors.EXIT_PASS if args.exit_zero else report.exit_code
 
@@ -116,8 +116,7 @@ def bench(args: argparse.Namespace) -> int:
     if table is not None:
         sheet.require_appendable(table)
     job = job_of(workspace, args)
-    records = pipeline.measure(job, [_judged(workspace, job, args)])
-    paths = pipeline.save(job, records)
+    records, paths = pipeline.measure_and_save(job, [_judged(workspace, job, args)])
     if args.json:
         sys.stdout.write(encode(records[0]).decode())
     else:
@@ -154,14 +153,6 @@ def build(args: argparse.Namespace) -> int:
 def _judged(workspace: Workspace, job: Job, args: argparse.Namespace) -> str:
     """The toolchain that a command line names, or the one that the baseline's runner judges."""
     return args.toolchain or workspace.config.measured(job.baseline.runner)[-1]
-
-
-def _judge_and_save(job: Job, plan: Plan) -> tuple[list[Record], CheckReport]:
-    """Measures until the last side is judged; its report lies beside its record in the history."""
-    records, report = pipeline.measure_and_judge(job, plan)
-    paths = pipeline.save(job, records)
-    pipeline.save_report(report, paths[-1])
-    return records, report
 
 
 def job_of(workspace: Workspace, args: argparse.Namespace, baseline: Baseline | None = None) -> Job:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import sys
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,8 +40,7 @@ def site_command(args: argparse.Namespace) -> int:
     workspace = open_workspace(args)
     if args.action == "check":
         return _check(workspace.site)
-    code = _build(workspace, args)
-    return _serve(workspace.site, args.host or "127.0.0.1", args.port) if args.action == "serve" else code
+    return _serve(workspace, args) if args.action == "serve" else _build(workspace, args)
 
 
 def _build(workspace: Workspace, args: argparse.Namespace) -> int:
@@ -69,21 +67,22 @@ def _check(folder: Path) -> int:
     return errors.EXIT_HISTORY if problems else errors.EXIT_PASS
 
 
-def _serve(folder: Path, host: str, port: int | None) -> int:
-    """Serves the site until somebody ends it."""
-    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer  # noqa: PLC0415  # only this serves
+def _serve(workspace: Workspace, args: argparse.Namespace) -> int:
+    """Builds the site and serves it until somebody ends it; the exit code is the build's.
 
-    try:
-        server = ThreadingHTTPServer((host, port or 0), partial(SimpleHTTPRequestHandler, directory=folder))
-    except OSError as error:
-        where = host if port is None else f"{host}, port {port}"
-        hint = "name another address with --host, or another port with --port; without, a free one is taken"
-        raise UsageError(f"site: cannot serve at {where}: {error.strerror or error}", hint=hint) from error
-    with server, suppress(KeyboardInterrupt):
-        sys.stdout.write(f"http://{host}:{server.server_address[1]}/\n")
+    The address is taken first: that it cannot be had is not to be found out once all of a long history was read.
+    """
+    from regress.commands.serving import Server  # noqa: PLC0415  # only this serves
+
+    with Server(workspace.site, args.host or "127.0.0.1", args.port) as server:
+        code = _build(workspace, args)
+        sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
-        server.serve_forever()
-    return errors.EXIT_PASS
+        if server.reaches_all:
+            say("served at every address of this machine")
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
+    return code
 
 
 def publish(workspace: Workspace, reporter: Reporter) -> None:

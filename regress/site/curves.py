@@ -10,9 +10,7 @@ from markupsafe import Markup
 from regress.site import svg, units
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from regress.site.lengths import Curve, Length, Lengths
+    from regress.site.lengths import Curve, Lengths
 
 _INSET = 24.0
 """From the frame to the first and to the last length."""
@@ -32,7 +30,7 @@ def curves(lengths: Lengths, metric: str, label: str) -> Markup:
     if not values:
         return Markup("")
     low, high = svg.with_margin(min(value.low for value in values), max(value.high for value in values))
-    plot = _Plot(lengths.lengths, max(low, 0.0), high)
+    plot = _Plot(lengths, max(low, 0.0), high)
     parts = [plot.ticks(), plot.tokens(), *(plot.line(curve, svg.slot(slot), metric) for slot, curve in chosen)]
     opening = svg.opening(f"{label} rate over the prompt's tokens; the table below has the same numbers")
     return opening + Markup("").join(parts) + Markup("</svg>")
@@ -53,9 +51,10 @@ def token_ticks(fewest: int, most: int) -> list[int]:
 class _Plot(svg.Frame):
     """Where things lie on the chart."""
 
-    def __init__(self, lengths: Sequence[Length], low: float, high: float) -> None:
+    def __init__(self, found: Lengths, low: float, high: float) -> None:
         super().__init__(low, high)
-        self._lengths = lengths
+        self._lengths = lengths = found.lengths
+        self._built = [f", {flags}" if flags else "" for flags in found.flags]
         self._first, self._last = (math.log2(lengths[place].prompt_tokens) for place in (0, -1))
 
     def tokens(self) -> Markup:
@@ -67,17 +66,14 @@ class _Plot(svg.Frame):
     def line(self, curve: Curve, kind: str, metric: str) -> Markup:
         """One toolchain."""
         having = [
-            (self._x(length.prompt_tokens), value, length)
-            for length, dot in zip(self._lengths, curve.dots, strict=True)
+            (self._x(length.prompt_tokens), value, f"{curve.label}, {length.prompt_tokens:,} tokens{built}")
+            for length, dot, built in zip(self._lengths, curve.dots, self._built, strict=True)
             if dot and (value := dot.rates.get(metric))
         ]
         line = Markup('<polyline class="{kind}" points="{points}"/>').format(
             kind=kind, points=" ".join(f"{x:.1f},{self.y(value.median):.1f}" for x, value, _ in having)
         )
-        dots = [
-            self.dot(x, value, kind, f"{curve.label}, {length.prompt_tokens:,} tokens: {units.rate(value.median)}")
-            for x, value, length in having
-        ]
+        dots = [self.dot(x, value, kind, f"{what}: {units.rate(value.median)}") for x, value, what in having]
         return line + Markup("").join(dots)
 
     def _x(self, tokens: int) -> float:

@@ -13,16 +13,16 @@ const fields = (name) => [...form.querySelectorAll(`input[name="${name}"]`)];
 const checked = (name) => fields(name).filter((field) => field.checked);
 const state = () => Object.fromEntries(["log", "zero", "relative"].map((name) => [name, form.elements[name].checked]));
 
-// The toolchains that are chosen, and of each other runner its newest one.
+// The toolchains that are chosen, and of each other runner its newest one; `flags` is of each length what it was built with.
 function curves() {
   const own = checked("toolchain").map(({ value }) => {
     const place = data.toolchains.indexOf(value);
-    return { name: value, of: data, place, slot: place, dash: "solid" };
+    return { name: value, of: data, flags: JSON.parse(chart.dataset.flags), place, slot: place, dash: "solid" };
   });
-  const others = checked("beside").flatMap(({ value }, number) => {
+  const others = checked("beside").flatMap(({ value, dataset }, number) => {
     const of = beside.get(value);
     const place = of ? of.toolchains.length - 1 : -1;
-    return place < 0 ? [] : [{ name: `${value}, ${of.toolchains[place]}`, of, place, slot: data.toolchains.length + number, dash: "dash" }];
+    return place < 0 ? [] : [{ name: `${value}, ${of.toolchains[place]}`, of, flags: JSON.parse(dataset.flags), place, slot: data.toolchains.length + number, dash: "dash" }];
   });
   return [...own, ...others];
 }
@@ -37,9 +37,10 @@ function unitOf(metric, curve, index, first, chosen) {
 }
 
 function hover(metric, curve, index) {
-  const [{ unit }, rows] = [curve.of.metrics[metric], rowsOf(metric, curve)];
+  const [{ unit }, rows, flags] = [curve.of.metrics[metric], rowsOf(metric, curve), curve.flags[index]];
   return [
     `<b>${escaped(curve.name)}</b>, ${curve.of.prompt_tokens[index].toLocaleString("en")} tokens and ${curve.of.new_tokens[index]} new`,
+    ...(flags ? [`built with ${escaped(flags)}`] : []),
     `${shown(rows.median[index], unit)} (${shown(rows.low[index], unit)} to ${shown(rows.high[index], unit)}, ${rows.count[index]} replicates)`,
     `${new Date(curve.of.times[curve.place][index] * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC`,
   ].join("<br>");

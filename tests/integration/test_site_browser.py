@@ -18,19 +18,22 @@ import msgspec
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from factories import CASE, NOON, make_case, make_import, make_record
+from factories import CASE, NOON, make_artifact, make_case, make_import, make_record
 from scipy.stats import ttest_ind
 from site_entries import Entry, built, entry, later, store
 from site_sample import LENGTHS, LLAMA_2, of_length, sample_history, wide_history
 
 from regress.baseline import Baseline, parse_baseline
 from regress.history import append_import
+from regress.recipe import FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, BrowserContext
     from playwright.sync_api import Page as Tab
+
+    from regress.record import Record
 
 ROOT = Path(__file__).parents[2]
 ARGUMENTS = [
@@ -514,6 +517,30 @@ def test_a_chart_over_lengths_is_saved_as_data(lengths: Tab) -> None:
 
     assert head.startswith("runner,build,prompt_tokens,new_tokens,toolchain,recorded_at,prefill_tokens_per_s,")
     assert first.startswith("server,llama-2-7b/q4f16_1/cuda,16,128,mlc-2026-08,2026-08-15T03:15:00.000Z,890,")
+
+
+def test_a_point_over_lengths_names_the_flags_that_are_not_the_defaults(browser: Browser, tmp_path: Path) -> None:
+    """Two runners of one toolchain differ by build flags alone; a flag's value is text, whatever it looks like."""
+
+    def record(runner: str, **flags: str) -> Record:
+        keys = [CASE.replace("p64", f"p{tokens}") for tokens in (16, 64)]
+        plain, changed = (
+            make_artifact(key, flags={**FLAGS, **own}) for key, own in zip(keys, ({}, flags), strict=True)
+        )
+        cases = [make_case(key, artifact=each) for key, each in zip(keys, (plain, changed), strict=True)]
+        return make_record(*cases, runner=runner, id=f"of-{runner}")
+
+    records = [record("bench", cuda_graph="1"), record("other", schedule="<b>none</b>")]
+    root = built(tmp_path / "site", [entry(each) for each in records]).parent
+    tab = browser.new_page()
+    go(tab, root, "lengths/bench/tiny~q4f16_1~llvm.html")
+    tab.check("input[name=beside]")
+    tab.wait_for_function("() => document.querySelector('.chart').data.length === 4")
+    own, other, *_ = tab.evaluate("document.querySelector('.chart').data.map(({text}) => text)")
+    tab.close()
+    assert [text.split("<br>")[1] for text in own][1:] == ["built with cuda_graph=1"]
+    assert [text.split("<br>")[1] for text in other][1:] == ["built with schedule=&lt;b&gt;none&lt;/b&gt;"]
+    assert not any("built with" in text for text in (own[0], other[0]))
 
 
 def test_a_click_on_a_length_opens_its_series(visit: Callable[..., Visit]) -> None:

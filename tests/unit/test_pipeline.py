@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import nullcontext
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,13 +15,13 @@ from factories import NOON, TWO_CASES, TWO_KEYS, make_artifact, make_case, make_
 from regress import history, pipeline
 from regress.baseline import parse_baseline
 from regress.campaign import Side
-from regress.errors import ToolchainError
-from regress.pipeline import Plan, measure_and_judge
+from regress.errors import HistoryError, ToolchainError
+from regress.pipeline import Plan, judge_and_save, measure_and_judge, measure_and_save
 from regress.proposal import Why, with_references
 from regress.replicate import Discarded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from regress.baseline import Baseline
     from regress.record import CaseResult, Record
@@ -99,10 +100,9 @@ class FakeCampaign:
 
 
 class FakeJob:
-    home = Path("nowhere")
-
-    def __init__(self, baseline: Baseline) -> None:
+    def __init__(self, baseline: Baseline, folder: Path = Path("nowhere")) -> None:
         self.baseline, self.baseline_name = baseline, "b.toml"
+        self.home, self.history, self.flags = folder / "home", folder / "history", dict[str, str]()
         self.config = type("Config", (), {"toolchains": {"tvm-0.26.0": None, "tvm-0.27.0": None}})()
         self.notes: list[str] = []
         self.reporter = type("Reporter", (), {"note": lambda _, text: self.notes.append(text)})()
@@ -213,8 +213,7 @@ def interrupted(campaign: type[FakeCampaign], monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("interrupted")
 def test_what_was_measured_before_an_interrupt_is_kept(tmp_path: Path) -> None:
-    job = FakeJob(baseline_of())
-    job.home = tmp_path
+    job = FakeJob(baseline_of(), tmp_path)
     with pytest.raises(KeyboardInterrupt):
         measure_and_judge(job, Plan(sides=[NEW]))  # type: ignore[arg-type]
     (note,) = job.notes
@@ -224,9 +223,97 @@ def test_what_was_measured_before_an_interrupt_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("interrupted")
 def test_an_interrupt_stays_one_where_nothing_can_be_kept(tmp_path: Path) -> None:
-    (tmp_path / "unsaved").write_text("in the way", encoding="utf-8")
-    job = FakeJob(baseline_of())
-    job.home = tmp_path
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "unsaved").write_text("in the way", encoding="utf-8")
+    job = FakeJob(baseline_of(), tmp_path)
     with pytest.raises(KeyboardInterrupt):
         measure_and_judge(job, Plan(sides=[NEW]))  # type: ignore[arg-type]
     assert "unsaved" in job.notes[0]
+
+
+@pytest.fixture
+def pair(campaign: type[FakeCampaign], tmp_path: Path) -> FakeJob:
+    """A job of two builds that run alike."""
+    campaign.rates = {"tvm-0.26.0": (50, 50), "tvm-0.27.0": (50, 50)}
+    return FakeJob(baseline_of(), tmp_path)
+
+
+BOTH = Plan(sides=[OLD, NEW], beside=0, stands_in=False)
+NAMES = [OLD.toolchain, NEW.toolchain]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody presses Ctrl-C whenever a record is about to be written, and whenever one was."""
+    append = history.append
+
+    def interrupted(record: Record, root: Path) -> Path:
+        signal.raise_signal(signal.SIGINT)
+        path = append(record, root)
+        signal.raise_signal(signal.SIGINT)
+        return path
+
+    monkeypatch.setattr(history, "append", interrupted)
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_an_interrupt_between_two_records_waits_until_both_and_the_report_are_saved(pair: FakeJob) -> None:
+    """And nothing is kept a second time."""
+    with pytest.raises(KeyboardInterrupt):
+        judge_and_save(pair, BOTH)  # type: ignore[arg-type]
+    assert files(pair.history) == ["record-0.json", "record-1.check.json", "record-1.json"]
+    assert files(pair.home) == pair.notes == []
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_an_interrupt_between_records_without_verdicts_waits_until_all_are_saved(pair: FakeJob) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        measure_and_save(pair, NAMES)  # type: ignore[arg-type]
+    assert files(pair.history) == ["record-0.json", "record-1.json"]
+    assert files(pair.home) == []
+
+
+@pytest.mark.usefixtures("_impatient", "interrupted")
+def test_a_second_interrupt_while_records_are_kept_loses_none(pair: FakeJob) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        judge_and_save(pair, BOTH)  # type: ignore[arg-type]
+    assert files(pair.home / "unsaved") == ["record-0.json", "record-1.json"]
+    assert len(pair.notes) == 2
+    assert not pair.history.exists()
+
+
+@pytest.mark.parametrize(
+    "measured", [lambda job: judge_and_save(job, BOTH), lambda job: measure_and_save(job, NAMES)], ids=["judged", "not"]
+)
+def test_an_interrupt_after_measuring_and_before_saving_loses_nothing(
+    pair: FakeJob, monkeypatch: pytest.MonkeyPatch, measured: Callable[[FakeJob], object]
+) -> None:
+    def interrupt(*_: object) -> list[Path]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "save", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        measured(pair)
+    assert files(pair.home / "unsaved") == ["record-0.json", "record-1.json"]
+
+
+def test_what_the_history_could_not_take_is_kept_once(pair: FakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full for the second record: the first one stays where it is."""
+    append = history.append
+
+    def full(record: Record, root: Path) -> Path:
+        if root == pair.history and record.id == "record-1":
+            raise HistoryError("disk full")
+        return append(record, root)
+
+    monkeypatch.setattr(history, "append", full)
+    with pytest.raises(HistoryError, match="disk full") as raised:
+        judge_and_save(pair, BOTH)  # type: ignore[arg-type]
+    assert files(pair.history) == ["record-0.json"]
+    assert files(pair.home / "unsaved") == ["record-1.json"]
+    assert str(raised.value.hint).startswith("kept instead: ")
+    assert pair.notes == []

@@ -7,10 +7,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from factories import make_broken, make_case, make_environment, make_record, sha
+from factories import make_artifact, make_broken, make_case, make_environment, make_record, sha
 from html_page import Node, read_html, read_xml
 from site_entries import entry, later, pages, runner
 
+from regress.recipe import FLAGS
 from regress.site.curves import curves, token_ticks
 from regress.site.lengths import MOST_CURVES, Lengths
 from regress.site.payload import lengths_payload
@@ -29,6 +30,12 @@ def at(tokens: int, decode: float = 50.0, build: str = "tiny/q4f16_1/llvm", new:
     """A case of that length, of three replicates that lie a hundredth apart."""
     key = f"{build}/p{tokens}+{new}"
     return make_case(key, prefill=(tokens * 10.0,) * 3, decode=(decode * 0.99, decode, decode * 1.01))
+
+
+def built_with(tokens: int, **flags: str) -> CaseResult:
+    """A case of that length, of a build with those flags over the defaults."""
+    key = f"tiny/q4f16_1/llvm/p{tokens}+16"
+    return make_case(key, artifact=make_artifact(key, flags={**FLAGS, **flags}))
 
 
 def lengths(*entries: Entry) -> Lengths:
@@ -119,6 +126,17 @@ def test_a_dot_says_toolchain_length_and_rate() -> None:
     assert titles[1] == "a, 1,024 tokens: 40.00"
 
 
+def test_a_dot_names_the_flags_that_are_not_the_defaults() -> None:
+    """The longest prompts may want a larger context than the others of their line."""
+    found = lengths(
+        entry(make_record(built_with(16), built_with(128, cuda_graph="1", context_window_size="256"), toolchain="a"))
+    )
+
+    titles = [each.text for each in drawn(found).iter("title")]
+
+    assert titles == ["a, 16 tokens: 50.00", "a, 128 tokens, context_window_size=256, cuda_graph=1: 50.00"]
+
+
 def test_the_picture_has_the_newest_toolchains_alone_in_their_colours() -> None:
     found = lengths(*(entry(later(day, at(16), at(128), toolchain=f"t{day}")) for day in range(6)))
 
@@ -207,3 +225,20 @@ def test_the_page_offers_toolchains_and_other_runners() -> None:
     assert beside.get("data-src") == "../../lengths/elsewhere/tiny~q4f16_1~llvm.js"
     (item,) = root.one("ul", "siblings").all("li")
     assert item.one("a").get("href") == "../../lengths/elsewhere/tiny~q4f16_1~llvm.html"
+
+
+def test_the_page_says_what_each_length_was_built_with() -> None:
+    """In the table, and for the script, which learns it of those beside from the page, too."""
+    own = lengths(entry(make_record(built_with(16), built_with(128, cuda_graph="1"))))
+    other = lengths(entry(make_record(built_with(16, schedule="it's <b>"), built_with(128), runner="elsewhere")))
+
+    root = page(own, other)
+
+    (chart,) = root.all("div", "chart")
+    (beside,) = [field for field in root.all("input") if field.get("name") == "beside"]
+    assert json.loads(chart.get("data-flags")) == ["", "cuda_graph=1"]
+    assert json.loads(beside.get("data-flags")) == ["schedule=it's <b>", ""]
+    first, second = (body.all("th")[0].text for body in root.one("table").all("tbody"))
+    assert first.endswith("16 new ones")
+    assert second.endswith("16 new ones, built with cuda_graph=1")
+    assert "<b>" not in pages().lengths(own, [other])
