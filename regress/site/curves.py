@@ -10,7 +10,9 @@ from markupsafe import Markup
 from regress.site import svg, units
 
 if TYPE_CHECKING:
-    from regress.site.lengths import Curve, Lengths
+    from collections.abc import Sequence
+
+    from regress.site.lengths import Curve, Length, Lengths
 
 _INSET = 24.0
 """From the frame to the first and to the last length."""
@@ -30,7 +32,7 @@ def curves(lengths: Lengths, metric: str, label: str) -> Markup:
     if not values:
         return Markup("")
     low, high = svg.with_margin(min(value.low for value in values), max(value.high for value in values))
-    plot = _Plot(lengths, max(low, 0.0), high)
+    plot = _Plot(lengths.lengths, max(low, 0.0), high)
     parts = [plot.ticks(), plot.tokens(), *(plot.line(curve, svg.slot(slot), metric) for slot, curve in chosen)]
     opening = svg.opening(f"{label} rate over the prompt's tokens; the table below has the same numbers")
     return opening + Markup("").join(parts) + Markup("</svg>")
@@ -51,10 +53,9 @@ def token_ticks(fewest: int, most: int) -> list[int]:
 class _Plot(svg.Frame):
     """Where things lie on the chart."""
 
-    def __init__(self, found: Lengths, low: float, high: float) -> None:
+    def __init__(self, lengths: Sequence[Length], low: float, high: float) -> None:
         super().__init__(low, high)
-        self._lengths = lengths = found.lengths
-        self._built = [f", {flags}" if flags else "" for flags in found.flags]
+        self._lengths = lengths
         self._first, self._last = (math.log2(lengths[place].prompt_tokens) for place in (0, -1))
 
     def tokens(self) -> Markup:
@@ -66,8 +67,8 @@ class _Plot(svg.Frame):
     def line(self, curve: Curve, kind: str, metric: str) -> Markup:
         """One toolchain."""
         having = [
-            (self._x(length.prompt_tokens), value, f"{curve.label}, {length.prompt_tokens:,} tokens{built}")
-            for length, dot, built in zip(self._lengths, curve.dots, self._built, strict=True)
+            (self._x(length.prompt_tokens), value, f"{curve.label}, {length.prompt_tokens:,} tokens{_built(length)}")
+            for length, dot in zip(self._lengths, curve.dots, strict=True)
             if dot and (value := dot.rates.get(metric))
         ]
         line = Markup('<polyline class="{kind}" points="{points}"/>').format(
@@ -79,3 +80,7 @@ class _Plot(svg.Frame):
     def _x(self, tokens: int) -> float:
         left, right = svg.LEFT + _INSET, svg.WIDTH - svg.RIGHT - _INSET
         return left + (right - left) * (math.log2(tokens) - self._first) / (self._last - self._first)
+
+
+def _built(length: Length) -> str:
+    return f", {length.flags}" if length.flags else ""

@@ -27,11 +27,13 @@ class Length(SeriesName, frozen=True):
         prompt_tokens: Tokens of the prompt.
         new_tokens: Tokens generated after it.
         outcome: Broken where its newest run is, else what was said of it last; `None` where it was never judged.
+        flags: The build flags of its curves' runs that are not the defaults, as `name=setting`; empty where all are.
     """
 
     prompt_tokens: int
     new_tokens: int
     outcome: Outcome | None
+    flags: str
 
 
 class Dot(Fact, frozen=True):
@@ -57,8 +59,6 @@ class LengthsName(Fact, frozen=True):
         quantization: The quantization's name.
         target: The target's name.
         device: Name of the device.
-        flags: Of each of its lengths, the shortest first, the build flags that are not the defaults, as
-            `name=setting`; empty where all are.
     """
 
     runner: str
@@ -66,7 +66,6 @@ class LengthsName(Fact, frozen=True):
     quantization: str
     target: str
     device: str
-    flags: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -122,7 +121,6 @@ def _lengths(group: Sequence[Series]) -> Lengths:
         quantization=first.quantization,
         target=first.target,
         device=first.newest.run.environment.device,
-        flags=tuple(_flags(each) for each in group),
         lengths=tuple(_length(each) for each in group),
         curves=tuple(_curve(label, newest) for label in labels[-MOST_CURVES:]),
         count=len(labels),
@@ -131,12 +129,14 @@ def _lengths(group: Sequence[Series]) -> Lengths:
 
 def _length(series: Series) -> Length:
     prompt, new = tokens(series.workload)
-    return Length(runner=series.runner, key=series.key, prompt_tokens=prompt, new_tokens=new, outcome=series.outcome)
-
-
-def _flags(series: Series) -> str:
-    """The flags that a length's dots were all built with: runs with others are of no curve."""
-    return ", ".join(f"{name}={setting}" for name, setting in sorted(series.flags.items()))
+    return Length(
+        runner=series.runner,
+        key=series.key,
+        prompt_tokens=prompt,
+        new_tokens=new,
+        outcome=series.outcome,
+        flags=", ".join(f"{name}={setting}" for name, setting in sorted(series.flags.items())),
+    )
 
 
 def _labels(comparable: Iterable[Sequence[Point]]) -> list[str]:

@@ -132,6 +132,7 @@ def lengths_payload(lengths: Lengths) -> bytes:
             "name": lengths.name,
             "prompt_tokens": [length.prompt_tokens for length in lengths.lengths],
             "new_tokens": [length.new_tokens for length in lengths.lengths],
+            "flags": [length.flags for length in lengths.lengths],
             "toolchains": [curve.label for curve in lengths.curves],
             "times": [
                 [int(dot.recorded_at.timestamp()) if dot else None for dot in curve.dots] for curve in lengths.curves

@@ -13,16 +13,16 @@ const fields = (name) => [...form.querySelectorAll(`input[name="${name}"]`)];
 const checked = (name) => fields(name).filter((field) => field.checked);
 const state = () => Object.fromEntries(["log", "zero", "relative"].map((name) => [name, form.elements[name].checked]));
 
-// The toolchains that are chosen, and of each other runner its newest one; `flags` is of each length what it was built with.
+// The toolchains that are chosen, and of each other runner its newest one.
 function curves() {
   const own = checked("toolchain").map(({ value }) => {
     const place = data.toolchains.indexOf(value);
-    return { name: value, of: data, flags: JSON.parse(chart.dataset.flags), place, slot: place, dash: "solid" };
+    return { name: value, of: data, place, slot: place, dash: "solid" };
   });
-  const others = checked("beside").flatMap(({ value, dataset }, number) => {
+  const others = checked("beside").flatMap(({ value }, number) => {
     const of = beside.get(value);
     const place = of ? of.toolchains.length - 1 : -1;
-    return place < 0 ? [] : [{ name: `${value}, ${of.toolchains[place]}`, of, flags: JSON.parse(dataset.flags), place, slot: data.toolchains.length + number, dash: "dash" }];
+    return place < 0 ? [] : [{ name: `${value}, ${of.toolchains[place]}`, of, place, slot: data.toolchains.length + number, dash: "dash" }];
   });
   return [...own, ...others];
 }
@@ -37,7 +37,7 @@ function unitOf(metric, curve, index, first, chosen) {
 }
 
 function hover(metric, curve, index) {
-  const [{ unit }, rows, flags] = [curve.of.metrics[metric], rowsOf(metric, curve), curve.flags[index]];
+  const [{ unit }, rows, flags] = [curve.of.metrics[metric], rowsOf(metric, curve), curve.of.flags[index]];
   return [
     `<b>${escaped(curve.name)}</b>, ${curve.of.prompt_tokens[index].toLocaleString("en")} tokens and ${curve.of.new_tokens[index]} new`,
     ...(flags ? [`built with ${escaped(flags)}`] : []),
@@ -121,12 +121,12 @@ const others = () => Promise.allSettled(checked("beside").map(async (field) => b
 
 function rows() {
   const parts = ["median", "low", "high"];
-  const head = ["runner", "build", "prompt_tokens", "new_tokens", "toolchain", "recorded_at", ...RATES.flatMap((name) => [name, `${name}_low`, `${name}_high`])];
+  const head = ["runner", "build", "prompt_tokens", "new_tokens", "flags", "toolchain", "recorded_at", ...RATES.flatMap((name) => [name, `${name}_low`, `${name}_high`])];
   const lines = curves().flatMap(({ of, place }) =>
     of.prompt_tokens.flatMap((tokens, index) =>
       of.times[place][index] === null
         ? []
-        : [[of.runner, of.name, tokens, of.new_tokens[index], of.toolchains[place], new Date(of.times[place][index] * 1000).toISOString(), ...RATES.flatMap((name) => parts.map((part) => of.metrics[name][part][place][index] ?? ""))]],
+        : [[of.runner, of.name, tokens, of.new_tokens[index], of.flags[index], of.toolchains[place], new Date(of.times[place][index] * 1000).toISOString(), ...RATES.flatMap((name) => parts.map((part) => of.metrics[name][part][place][index] ?? ""))]],
     ),
   );
   return [head, ...lines];

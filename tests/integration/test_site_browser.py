@@ -515,7 +515,7 @@ def test_a_chart_over_lengths_is_saved_as_data(lengths: Tab) -> None:
         lengths.click("button[name=csv]")
     head, first, *_ = Path(download.value.path()).read_text().splitlines()
 
-    assert head.startswith("runner,build,prompt_tokens,new_tokens,toolchain,recorded_at,prefill_tokens_per_s,")
+    assert head.startswith("runner,build,prompt_tokens,new_tokens,flags,toolchain,recorded_at,prefill_tokens_per_s,")
     assert first.startswith("server,llama-2-7b/q4f16_1/cuda,16,128,mlc-2026-08,2026-08-15T03:15:00.000Z,890,")
 
 

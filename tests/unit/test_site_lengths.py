@@ -179,10 +179,15 @@ def test_prompts_near_each_other_are_marked_themselves() -> None:
     assert token_ticks(1500, 1600) == [1500, 1600]
 
 
-def test_the_script_has_a_row_for_each_toolchain_and_a_place_for_each_length() -> None:
-    script = lengths_payload(three_lengths()).decode()
+def data_of(found: Lengths) -> dict[str, Any]:
+    """What the script of the page is given."""
+    script = lengths_payload(found).decode()
+    given: dict[str, Any] = json.loads(script.removeprefix("regressLengths(").removesuffix(");\n"))
+    return given
 
-    found: dict[str, Any] = json.loads(script.removeprefix("regressLengths(").removesuffix(");\n"))
+
+def test_the_script_has_a_row_for_each_toolchain_and_a_place_for_each_length() -> None:
+    found = data_of(three_lengths())
 
     assert (found["runner"], found["name"], found["toolchains"]) == ("bench", "tiny/q4f16_1/llvm", ["a", "b"])
     assert (found["prompt_tokens"], found["new_tokens"]) == ([16, 1024, 4096], [16, 16, 16])
@@ -228,17 +233,12 @@ def test_the_page_offers_toolchains_and_other_runners() -> None:
 
 
 def test_the_page_says_what_each_length_was_built_with() -> None:
-    """In the table, and for the script, which learns it of those beside from the page, too."""
-    own = lengths(entry(make_record(built_with(16), built_with(128, cuda_graph="1"))))
-    other = lengths(entry(make_record(built_with(16, schedule="it's <b>"), built_with(128), runner="elsewhere")))
+    """In the table, and in the data of the chart."""
+    own = lengths(entry(make_record(built_with(16, schedule="it's <b>"), built_with(128), built_with(256))))
 
-    root = page(own, other)
+    first, second, _ = (body.all("th")[0].text for body in page(own).one("table").all("tbody"))
 
-    (chart,) = root.all("div", "chart")
-    (beside,) = [field for field in root.all("input") if field.get("name") == "beside"]
-    assert json.loads(chart.get("data-flags")) == ["", "cuda_graph=1"]
-    assert json.loads(beside.get("data-flags")) == ["schedule=it's <b>", ""]
-    first, second = (body.all("th")[0].text for body in root.one("table").all("tbody"))
-    assert first.endswith("16 new ones")
-    assert second.endswith("16 new ones, built with cuda_graph=1")
-    assert "<b>" not in pages().lengths(own, [other])
+    assert first.endswith("16 new ones, built with schedule=it's <b>")
+    assert second.endswith("16 new ones")
+    assert data_of(own)["flags"] == ["schedule=it's <b>", "", ""]
+    assert "<b>" not in pages().lengths(own, [])
