@@ -15,6 +15,7 @@ import errno
 import os
 import secrets
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,7 +26,7 @@ from regress.layout import place_for
 from regress.record import Record, decode_record, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from regress.verdict import CheckReport
 
 REPORT_SUFFIX, IMPORT_SUFFIX = layout.REPORT_SUFFIX, layout.IMPORT_SUFFIX
+_AHEAD = 8
+"""Runs whose files are fetched from the disk while others are looked at."""
 
 
 class Stamp(msgspec.Struct, frozen=True, array_like=True):
@@ -202,6 +205,26 @@ def report(root: Path, found: Files) -> CheckReport | None:
     """
     path = root / found.report_name
     return None if found.report is None else layout.decode_report(read(path), str(path))
+
+
+def announced(root: Path, found: Sequence[Files]) -> Iterator[Files]:
+    """The same files one after the other, while the system fetches some that come later, where it can be asked to."""
+    for each, coming in zip_longest(found, found[_AHEAD:]):
+        if coming is not None:
+            _announce(root / coming.name)
+            if coming.report is not None:
+                _announce(root / coming.report_name)
+        yield each
+
+
+def _announce(path: Path) -> None:
+    """Has the system fetch a file; one that cannot be read is told of when it is read."""
+    with contextlib.suppress(OSError, AttributeError):  # not every system has the call
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(descriptor)
 
 
 def read(path: Path) -> bytes:

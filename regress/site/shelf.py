@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from regress.errors import HistoryError
-from regress.history import Files  # noqa: TC001  # msgspec reads the annotations at run time
+from regress.history import Files, announced
 from regress.site.facts import Facts  # noqa: TC001  # as above
 from regress.site.ledger import keep, recall
 from regress.site.sketch import sketch, sketch_import
@@ -51,8 +51,8 @@ def shelf(root: Path, files: Sequence[Files], cache: Path, edition: str) -> Shel
     """
     kept = recall(cache, _Kept)
     known = dict(kept.facts) if kept and kept.edition == edition else {}
-    read = {each: known.get(each) or _read(root, each) for each in files}
-    found, unusable = _sorted_out(read)
+    read = {each: _read(root, each) for each in announced(root, [each for each in files if each not in known])}
+    found, unusable = _sorted_out({each: known.get(each) or read[each] for each in files})
     if found.keys() != known.keys() or not kept:
         keep(cache, _Kept(edition, list(found.items())))
     return Shelf(facts=found, unusable=tuple(unusable))

@@ -516,7 +516,7 @@ def test_a_chart_over_lengths_is_saved_as_data(lengths: Tab) -> None:
     head, first, *_ = Path(download.value.path()).read_text().splitlines()
 
     assert head.startswith("runner,build,prompt_tokens,new_tokens,flags,toolchain,recorded_at,prefill_tokens_per_s,")
-    assert first.startswith("server,llama-2-7b/q4f16_1/cuda,16,128,mlc-2026-08,2026-08-15T03:15:00.000Z,890,")
+    assert first.startswith("server,llama-2-7b/q4f16_1/cuda,16,128,,mlc-2026-08,2026-08-15T03:15:00.000Z,890,")
 
 
 def test_a_point_over_lengths_names_the_flags_that_are_not_the_defaults(browser: Browser, tmp_path: Path) -> None:
