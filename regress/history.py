@@ -183,8 +183,15 @@ def _stamps(folder: Path | str, prefix: str) -> Iterator[tuple[str, Stamp]]:
             if each.is_dir():
                 yield from _stamps(each.path, f"{prefix}{each.name}/")
             elif each.name.endswith(".json") and not each.name.startswith("."):
-                # A link that leads nowhere is found out when it is read.
-                yield f"{prefix}{each.name}", Stamp.of(each.stat(follow_symlinks=os.path.exists(each.path)))  # noqa: PTH110
+                yield f"{prefix}{each.name}", _stamp(each)
+
+
+def _stamp(found: os.DirEntry[str]) -> Stamp:
+    """The stamp of a file; of a link that leads nowhere its own: that is found out when it is read."""
+    try:
+        return Stamp.of(found.stat())
+    except OSError:
+        return Stamp.of(found.stat(follow_symlinks=False))
 
 
 def entry(root: Path, found: Files) -> Entry:

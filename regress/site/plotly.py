@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from importlib.metadata import distribution
+from importlib.util import find_spec
 from pathlib import Path
 
 from regress.errors import UsageError
@@ -29,10 +29,15 @@ class Script:
 
 
 def packaged() -> Script:
-    """The script of the Python package, which can draw whatever Plotly can."""
-    package = distribution("plotly")
-    path = Path(str(package.locate_file("plotly/package_data/plotly.min.js")))
-    return Script(name=f"plotly-{package.version}.min.js", path=path)
+    """The script of the Python package, which can draw whatever Plotly can.
+
+    Raises:
+        UsageError: The package is not there.
+    """
+    package = find_spec("plotly")  # without loading it, which takes longer than to write a small site
+    if package is None or package.origin is None:
+        raise UsageError("plotly is not installed, whose script draws the charts", hint="pip install plotly")
+    return bundle(Path(package.origin).parent / "package_data" / "plotly.min.js")
 
 
 def bundle(path: Path) -> Script:

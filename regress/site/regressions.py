@@ -100,29 +100,36 @@ def _of_metric(series: Series, points: Sequence[Point], metric: str | None) -> l
     found: list[Event] = []
     still: dict[Kind, int] = {}
     older: dict[Kind, set[str]] = {}
-    before: Point | None = None
     seen: set[str] = set()
-    for point in series.points:
+    for place, point in enumerate(series.points):
         if not point.usual:
             seen.add(point.label)
             continue
         finding = _finding(point.case, metric)
         if finding is None:
-            for kind, place in list(still.items()):
+            for kind, number in list(still.items()):
                 # A toolchain of before that is measured again, as references are, was in order all the time.
-                began = found[place]
+                began = found[number]
                 alike = point.segment == began.first.segment and point.label not in older[kind]
                 if alike and _is_in_order(point.case, metric, began):
-                    found[place] = replace(found[place], fixed=point)
+                    found[number] = replace(began, fixed=point)
                     del still[kind]
-            before = point if _is_in_order(point.case, metric) else before
         elif finding.kind in still:
             found[still[finding.kind]] = replace(found[still[finding.kind]], last=point)
         else:
             still[finding.kind], older[finding.kind] = len(found), seen - {point.label}
-            found.append(_began(series, metric, finding, point, before or _reference(points, point)))
+            before = _last_in_order(series.points[:place], metric) or _reference(points, point)
+            found.append(_began(series, metric, finding, point, before))
         seen.add(point.label)
     return found
+
+
+def _last_in_order(points: Sequence[Point], metric: str | None) -> Point | None:
+    """The newest of those runs that says that all is well; `None` where none does."""
+    for point in reversed(points):
+        if point.usual and _finding(point.case, metric) is None and _is_in_order(point.case, metric):
+            return point
+    return None
 
 
 def _reference(points: Sequence[Point], judged: Point) -> Point | None:
