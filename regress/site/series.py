@@ -230,13 +230,13 @@ def _segment(run: Run, case: Case, segments: dict[_Identity, Segment], points: S
     harness = run.harness_of(case)
     identity = (run.environment.fingerprint, harness, case.model_digest)
     if case.model_digest:
-        new = Segment(
-            environment=run.environment,
-            harness=harness,
-            model_digest=case.model_digest,
-            is_imported=bool(run.imported),
-        )
-        segments.setdefault(identity, new)
+        if identity not in segments:
+            segments[identity] = Segment(
+                environment=run.environment,
+                harness=harness,
+                model_digest=case.model_digest,
+                is_imported=bool(run.imported),
+            )
         return list(segments).index(identity)
     alike = [number for number, known in enumerate(segments) if known[:2] == identity[:2]]
     return alike[-1] if alike else points[-1].segment if points else 0
