@@ -27,7 +27,7 @@ def rate(value: float) -> str:
 
 def percent(fraction: float) -> str:
     """A fraction as percent, such as `5%` for 0.05 or `12.3%` for 0.1234."""
-    return f"{round(fraction * 100, 1):g}%"
+    return f"{f'{fraction * 100:.1f}'.removesuffix('.0')}%"
 
 
 def change(loss: float) -> str:
@@ -75,10 +75,9 @@ def duration(seconds: float) -> str:
     """A time with three significant digits, such as `12.3 s`, `4.56 ms` or `789 µs`."""
     if seconds >= 100:  # noqa: PLR2004  # three digits
         return f"{seconds:,.0f} s"
-    for factor, unit in ((1, "s"), (1e3, "ms")):
-        if seconds * factor >= 0.9995:  # noqa: PLR2004  # what rounds to one with three digits
-            return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} µs"
+    if seconds >= 0.9995:  # noqa: PLR2004  # what rounds to one with three digits
+        return f"{seconds:.3g} s"
+    return f"{seconds * 1e3:.3g} ms" if seconds * 1e3 >= 0.9995 else f"{seconds * 1e6:.3g} µs"  # noqa: PLR2004
 
 
 _WRITERS = {"tokens/s": rate, "bytes": size, "fraction": percent, "s": duration}
