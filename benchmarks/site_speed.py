@@ -8,7 +8,8 @@
 For each size `site_history.py` writes a history, in which a value is what one run says of one rate of one case. Then:
 
 - Full build: wall time of `regress site` into an empty folder, with an empty cache. The records have just been written,
-  so that the kernel still holds them, as far as they fit in memory. Python's own bytecode has been written before, as
+  so that the kernel still holds them, as far as they fit in memory; they are on the disk by then, as nobody has written
+  gigabytes a moment before. Python's own bytecode has been written before, as
   that of whatever was installed and has run once, whether the environment forbids Python to write it or not.
 - Peak memory of that command and all that it started: the sum of their proportional set sizes, in which a page that
   several share counts once, read ten times a second; or `ru_maxrss`, the peak of the largest single process, where that
@@ -187,7 +188,8 @@ class Place:
         write_plan(self.history, plan)
 
     def build(self) -> Ran:
-        """Writes the site."""
+        """Writes the site, once what was written before is on the disk."""
+        os.sync()
         argv = [*SITE, "--history", self.history, "--site", self.site]
         return ran(argv, environment(self.folder / "home", bytecode()), self.folder / "output.txt")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -51,12 +50,12 @@ def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
 
 @contextmanager
 def _pool(count: int) -> Iterator[Crew]:
-    """So many processes of their own."""
+    """So many processes of their own: a fork of this one could inherit a lock that a thread of it holds."""
     # Loaded here: they take longer than all else that one more run needs of this module.
     from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor  # noqa: PLC0415  # as said
     from multiprocessing import get_context  # noqa: PLC0415  # likewise
 
-    with ProcessPoolExecutor(count, get_context(_start_method()), _begin) as pool:
+    with ProcessPoolExecutor(count, get_context("spawn"), _begin) as pool:
         try:
             yield pool.map
         except BrokenProcessPool as error:
@@ -88,19 +87,24 @@ def without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _start_method() -> str:
-    """How a process is started: as a fork, which has all modules loaded, where no other thread holds a lock of ours."""
-    return "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"
-
-
 def _processors() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _begin() -> None:
-    """Leaves Ctrl-C to the process that started this one, which ends it by SIGTERM."""
+    """Leaves Ctrl-C to the process that started this one, which ends it; it ends with that one, too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork would have the handlers of the command line
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     gc.disable()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that started it is gone, were it killed: nobody else would ever tell it to."""
+    from multiprocessing import parent_process  # noqa: PLC0415  # loaded in these processes anyway
+    from multiprocessing.connection import wait  # noqa: PLC0415  # likewise
+
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -216,7 +216,8 @@ def report(root: Path, found: Files) -> CheckReport | None:
 
 def announced(root: Path, found: Sequence[Files]) -> Iterator[Files]:
     """The same files one after the other, while the system fetches some that come later, where it can be asked to."""
-    for each, coming in zip_longest(found, found[_AHEAD:]):
+    later = found[_AHEAD:] if hasattr(os, "posix_fadvise") else ()
+    for each, coming in zip_longest(found, later):
         if coming is not None:
             _announce(root / coming.name)
             if coming.report is not None:
@@ -226,7 +227,7 @@ def announced(root: Path, found: Sequence[Files]) -> Iterator[Files]:
 
 def _announce(path: Path) -> None:
     """Has the system fetch a file; one that cannot be read is told of when it is read."""
-    with contextlib.suppress(OSError, AttributeError):  # not every system has the call
+    with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -24,15 +25,23 @@ def postponed() -> Iterator[None]:
         KeyboardInterrupt: One came meanwhile.
     """
     came: list[int] = []
+    over = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if over:  # one that came while the others were put back
+            signal.default_int_handler(number, frame)
+        came.append(number)
+
     # Others are ignored, or somebody else's: the block of who postpones around us.
     ours = [number for number in _SIGNALS if signal.getsignal(number) is signal.default_int_handler]
     if threading.current_thread() is not threading.main_thread():
         ours = []
     try:
         for number in ours:
-            signal.signal(number, lambda number, _: came.append(number))
+            signal.signal(number, note)
         yield
     finally:
+        over = True
         for number in ours:
             signal.signal(number, signal.default_int_handler)
     if came:

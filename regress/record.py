@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -19,6 +19,9 @@ from regress.metric import METRICS
 from regress.redact import without_known
 from regress.replicate import Discarded, GuardReason, Replicate  # noqa: TC001  # as above
 from regress.stored import DAMAGED, MOST_NAMED, Bytes, Count, Instant, Positive, RunnerName, Sha256, Stored, schema_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 SCHEMA = 2
 """Version of the record's shape; a reader refuses a newer one. Since 2: telemetry, discarded replicates, bandwidth."""
@@ -275,7 +278,7 @@ def encode(stored: Stored) -> bytes:
 
 
 def _on_one_line(numbers: re.Match[str]) -> str:
-    """A list of them: one number a line would make two fifths of a record blanks."""
+    """A list of them: with each number on a line of its own a third of a record would be blanks."""
     return f"[{' '.join(numbers[1].split())}]"
 
 
@@ -332,12 +335,45 @@ def _contradiction(record: Record) -> str | None:
     if duplicate is not None:
         return f"cases: '{duplicate}' stands twice"
     for index, case in enumerate(record.cases):
-        if problem := _case_contradiction(case) or _harness_contradiction(case):
+        if problem := case_contradiction(case) or _harness_contradiction(case):
             return f"cases[{index}]{problem}"
     return None
 
 
-def _case_contradiction(case: CaseResult) -> str | None:
+class _HasSamples(Protocol):
+    @property
+    def samples(self) -> Mapping[str, object]: ...
+
+
+class Measured(Protocol):
+    """What is known of a case, whether all of it was read or a part."""
+
+    @property
+    def key(self) -> str:
+        """The case's key."""
+
+    @property
+    def workload(self) -> Workload:
+        """What was asked of the model."""
+
+    @property
+    def replicates(self) -> Sequence[_HasSamples]:
+        """What was measured."""
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why there is nothing."""
+
+    @property
+    def discarded(self) -> Sequence[Discarded]:
+        """Replicates that were not kept."""
+
+    @property
+    def gave_up(self) -> GuardReason | None:
+        """Why no more were taken."""
+
+
+def case_contradiction(case: Measured) -> str | None:
     """What a case says that cannot be, behind the case's own place; `None` where it is consistent."""
     if not case.key.endswith(f"/{case.workload.key}"):
         return f".key: '{case.key}' contradicts the workload {case.workload.key}"

@@ -137,7 +137,7 @@ def _written(
 ) -> list[Chapter]:
     """The chapters of all runners, each with the names of the series that there are in the others.
 
-    Once more, where a record that its page needed could not be read whole, and a series is gone with it.
+    Once more, where a record could not be read as far as its own page shows it, and a series is gone with it.
     """
     while True:
         every = [name for task in tasks for name in names[task.runner]]

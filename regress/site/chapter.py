@@ -176,7 +176,7 @@ def write(task: Task, names: Sequence[SeriesName]) -> Chapter:
 def _write_runs(task: Task, ledger: Ledger, found: dict[Files, Facts]) -> tuple[View | None, list[str]]:
     """Writes the pages of the runs that have one; all of the runner, and what is wrong with files that it is without.
 
-    Only now are these records read whole. Where one cannot be, all is looked at anew without it.
+    Only now are these records read as far as their pages show them. Where one cannot be, all is made anew without it.
     """
     unusable: list[str] = []
     while found:

@@ -1,4 +1,8 @@
-"""What the page of one run takes of its record: not its tokens, and once the kernels that several cases share."""
+"""What the page of one run takes of its record: not its tokens, and once the kernels that several cases share.
+
+What is shown is held to the ranges of the record's own schema, and each case must agree with itself; what is not shown
+is not looked at, as `regress history verify` does.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,19 @@ from typing import Annotated
 import msgspec
 
 from regress.artifact import Kernel, Model
-from regress.record import SCHEMA, CaseKey, Environment, Failure, Method, RecordId, Toolchain, decode_stored
+from regress.errors import HistoryError
+from regress.record import (
+    SCHEMA,
+    CaseKey,
+    Environment,
+    Failure,
+    Method,
+    RecordId,
+    Toolchain,
+    Workload,
+    case_contradiction,
+    decode_stored,
+)
 from regress.replicate import Discarded, GuardReason  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.stored import DAMAGED, Amount, Bytes, Count, Instant, Part, Positive, RunnerName, Sha256, Share
 from regress.telemetry import Celsius, Range  # noqa: TC001  # as above
@@ -69,6 +85,7 @@ class CaseResult(Part, frozen=True):
     """What the page shows of `regress.record.CaseResult`."""
 
     key: CaseKey
+    workload: Workload
     artifact: Artifact | None = None
     replicates: tuple[Replicate, ...] = ()
     failure: Failure | None = None
@@ -100,9 +117,14 @@ def extract(data: bytes, name: str) -> Extract:
         name: The file's name, for errors.
 
     Raises:
-        HistoryError: It is truncated, of a newer schema, or what is shown of it is missing or out of range.
+        HistoryError: It is truncated, of a newer schema, what is shown of it is missing or out of range, or one of its
+            cases contradicts itself.
     """
-    return decode_stored(data, Extract, newest=SCHEMA, name=name)
+    found = decode_stored(data, Extract, newest=SCHEMA, name=name)
+    for index, case in enumerate(found.cases):
+        if problem := case_contradiction(case):
+            raise HistoryError(f"{name}: cases[{index}]{problem}")
+    return found
 
 
 @lru_cache(_KEPT)

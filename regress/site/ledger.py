@@ -87,16 +87,11 @@ def is_whole(root: Path, name: str, made: Made) -> bool:
 
 
 def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes a file under another name first, so that there is never half of one.
-
-    What was there is taken away before, and for microseconds there is nothing: ext4 writes to the disk at once what
-    takes the place of another file, a millisecond for each, which is a sixth of the time of one more run.
-    """
+    """Writes a file under another name first, so that there is never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(partial)
-        path.unlink(missing_ok=True)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from regress.errors import UsageError
+from regress.errors import HistoryError, UsageError
 
 GLOB = "plotly-*.min.js"
 """Copies of the script: written by a build, never committed, never copied as a hand-written asset."""
@@ -32,12 +32,14 @@ def packaged() -> Script:
     """The script of the Python package, which can draw whatever Plotly can.
 
     Raises:
-        UsageError: The package is not there.
+        HistoryError: The package is not there.
+        OSError: Its script cannot be read.
     """
     package = find_spec("plotly")  # without loading it, which takes longer than to write a small site
     if package is None or package.origin is None:
-        raise UsageError("plotly is not installed, whose script draws the charts", hint="pip install plotly")
-    return bundle(Path(package.origin).parent / "package_data" / "plotly.min.js")
+        raise HistoryError("plotly is not installed, whose script draws the charts", hint="the site was not built")
+    path = Path(package.origin).parent / "package_data" / "plotly.min.js"
+    return _script(path, path.read_bytes())
 
 
 def bundle(path: Path) -> Script:
@@ -54,4 +56,8 @@ def bundle(path: Path) -> Script:
         raise UsageError(
             f"{path}: not a script of Plotly's", hint="plotly-basic.min.js of npm's plotly.js-basic-dist-min"
         )
+    return _script(path, data)
+
+
+def _script(path: Path, data: bytes) -> Script:
     return Script(name=f"plotly-{hashlib.sha256(data).hexdigest()[:12]}.min.js", path=path)

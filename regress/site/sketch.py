@@ -1,7 +1,7 @@
-"""Facts straight from the files: of a record of a megabyte a tenth is read, in a sixth of the time of all of it.
+"""Facts straight from the files: of a record a tenth is read, in a third of the time of all of it.
 
-What is read is held to the ranges that the record's own schema gives. The rest of a record is looked at when its own
-page is made.
+What is read is held to the ranges that the record's own schema gives. More of a record is looked at when its own page
+is made.
 """
 
 from __future__ import annotations

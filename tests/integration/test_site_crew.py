@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess  # noqa: TID251  # a child that is killed while it waits
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
-from site_entries import ROOT, built, store
+from processes import alive, gone
+from site_entries import ROOT, built
 from site_sample import sample_history
 
 from regress import crew as module
-from regress import process
 from regress.crew import crew
 from regress.errors import HistoryError
 
@@ -37,35 +38,6 @@ def test_several_processes_write_the_site_that_one_writes(tmp_path: Path, monkey
     one = contents(built(tmp_path / "one", sample_history()).parent)
 
     assert several == one
-
-
-COMMAND = """
-import sys, threading
-from regress import cli, crew
-
-processors, threads = map(int, (sys.argv.pop(1), sys.argv.pop(1)))
-crew.WORTH_BYTES, crew._processors = 0, lambda: processors
-for _ in range(threads):
-    threading.Thread(target=threading.Event().wait, daemon=True).start()
-print(crew._start_method(), flush=True)
-raise SystemExit(cli.main())
-"""
-"""The command line on so many processors, with so many threads of its own."""
-
-
-def test_the_command_line_starts_forks_which_a_thread_of_its_own_forbids(tmp_path: Path) -> None:
-    records = store(sample_history(), tmp_path / "history")
-    sites: list[dict[str, bytes]] = []
-    for processors, threads, expected in ((1, 0, "fork"), (2, 0, "fork"), (2, 1, "spawn")):
-        site, home = tmp_path / f"site-{len(sites)}", tmp_path / f"home-{len(sites)}"
-        argv = ["site", "--config", ROOT / "regress.toml", "--history", records, "--site", site]
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "REGRESS_HOME": str(home)}
-
-        ran = process.run([sys.executable, "-c", COMMAND, str(processors), str(threads), *map(str, argv)], env=env)
-
-        assert (ran.exit.ok, ran.stdout.split()[0]) == (True, expected), ran.stderr
-        sites.append(contents(site))
-    assert sites[0] == sites[1] == sites[2]
 
 
 def test_the_work_is_done_elsewhere_and_its_results_are_in_order() -> None:
@@ -98,3 +70,30 @@ def test_a_process_that_is_killed_is_told_of() -> None:
 
 def _die(_: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+TWO = """
+import time
+from regress import crew
+
+crew.WORTH_BYTES, crew._processors = 0, lambda: 2
+with crew.crew([1, 1]) as run:
+    print(*run(eval, ["(__import__('time').sleep(0.2), __import__('os').getpid())[1]"] * 2), flush=True)
+    time.sleep(60)
+"""
+"""Has two processes, says which, and would keep them for a minute."""
+
+
+def test_processes_end_with_the_one_that_started_them_were_it_killed() -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", TWO], env=env, stdout=subprocess.PIPE, text=True) as parent:  # noqa: S603
+        assert parent.stdout is not None
+        one, other = map(int, parent.stdout.readline().split())
+        assert one != other
+        assert alive(one)
+        assert alive(other)
+
+        parent.kill()
+
+    assert gone(one)
+    assert gone(other)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from integration.workshop import LATEST, Artifact, Workshop
+from processes import alive
 
 from regress import process, supervisor
 from regress.answers import agreement_of
@@ -180,15 +181,6 @@ def test_what_a_worker_started_dies_with_it(tmp_path: Path, monkeypatch: pytest.
     while alive(int(child.read_text())):
         assert time.monotonic() < deadline, "it lives on"
         time.sleep(0.05)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that is dead and not yet waited for does not."""
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        return stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,34 @@ def test_files_are_listed_by_name_with_what_shows_a_change(tmp_path: Path) -> No
     assert history.files(tmp_path / "none") == []
 
 
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 30])
+def test_files_that_come_later_are_fetched_once_each_and_all_come_in_order(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first ones are there sooner than they could be asked for; one that is gone is for its reader to tell of."""
+    stamp = history.Stamp(1, 1)
+    found = [history.Files(f"bench/{number}.json", stamp, stamp if number % 2 else None) for number in range(count)]
+    asked: list[Path] = []
+    monkeypatch.setattr(history, "_announce", asked.append)
+
+    assert list(history.announced(tmp_path, found)) == found
+    names = [
+        name for each in found[8:] for name in ([each.name] if each.report is None else [each.name, each.report_name])
+    ]
+    assert asked == [tmp_path / name for name in names]
+
+    monkeypatch.undo()
+    assert list(history.announced(tmp_path, found)) == found  # none of these is there
+
+
+def test_nothing_is_fetched_where_the_system_cannot_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.posix_fadvise")
+    monkeypatch.setattr(history, "_announce", lambda _: pytest.fail("it was asked"))
+    found = [history.Files(f"bench/{number}.json", history.Stamp(1, 1), None) for number in range(20)]
+
+    assert list(history.announced(tmp_path, found)) == found
+
+
 def test_ids_differ_within_one_second() -> None:
     """Two writers in the same second never meet."""
     ids = {history.record_id(NOON, "tvm-0.26.0") for _ in range(100)}

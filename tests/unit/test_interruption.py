@@ -90,3 +90,28 @@ def test_another_thread_which_gets_no_signals_does_as_without() -> None:
     thread.start()
     thread.join()
     assert done == [True]
+
+
+def test_an_interrupt_while_the_others_are_put_back_leaves_none_that_is_swallowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first of the three is one again, and comes before the two others are."""
+    put_back: list[int] = []
+    put = signal.signal
+
+    def interrupting(number: int, handler: object) -> object:
+        before = put(number, handler)  # type: ignore[arg-type]
+        if handler is signal.default_int_handler:
+            put_back.append(number)
+            if len(put_back) == 1:
+                signal.raise_signal(signal.Signals(number))
+        return before
+
+    monkeypatch.setattr("regress.interruption.signal.signal", interrupting)
+    with pytest.raises(KeyboardInterrupt), postponed():
+        pass
+    monkeypatch.undo()
+
+    for number in SIGNALS:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)

@@ -9,6 +9,7 @@ import re
 import stat
 import sys
 from functools import cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -49,8 +50,7 @@ from regress.errors import HistoryError
 from regress.recipe import FLAGS
 from regress.record import Package, decode_record
 from regress.replicate import Discarded
-from regress.site import build
-from regress.site.plotly import packaged
+from regress.site import build, plotly
 from regress.telemetry import Telemetry
 from regress.verdict import Verdict
 
@@ -395,8 +395,22 @@ def test_building_where_the_assets_live_deletes_and_changes_nothing(tmp_path: Pa
 
     after = contents(tmp_path)
     assert {name: after.get(name) for name in before} == before
-    assert packaged().name in {path.name for path in assets.iterdir()}
-    assert {name for name in after.keys() - before.keys() if "plotly" in name} <= {f"assets/{packaged().name}"}
+    assert plotly.packaged().name in {path.name for path in assets.iterdir()}
+    assert {name for name in after.keys() - before.keys() if "plotly" in name} <= {f"assets/{plotly.packaged().name}"}
+
+
+@pytest.mark.parametrize("how", ["no package", "no script"])
+def test_without_plotly_the_site_is_not_built(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which `regress run` tells, and ends with its verdict: that stands either way."""
+    there = None if how == "no package" else ModuleSpec("plotly", None, origin=str(tmp_path / "plotly" / "__init__.py"))
+    monkeypatch.setattr(plotly, "find_spec", lambda _: there)
+
+    with pytest.raises(HistoryError) as error:
+        built(tmp_path / "site", [entry()])
+
+    assert error.value.hint == "the site was not built"
+    assert "plotly" in str(error.value)
+    assert not (tmp_path / "site" / "index.html").exists()
 
 
 def test_pages_of_an_earlier_build_stay(tmp_path: Path) -> None:
@@ -417,7 +431,7 @@ def test_an_old_copy_of_plotly_is_not_a_hand_written_asset(tmp_path: Path) -> No
     built(tmp_path / "out", [], assets=tmp_path / "assets")
 
     names = {path.name for path in (tmp_path / "out" / "assets").iterdir()}
-    assert names == {"site.css", packaged().name}
+    assert names == {"site.css", plotly.packaged().name}
 
 
 def test_what_has_not_changed_is_not_written_again(tmp_path: Path) -> None:

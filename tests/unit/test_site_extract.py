@@ -9,9 +9,10 @@ import pytest
 from factories import CASE, make_artifact, make_case, make_record, make_replicate, sha
 from site_entries import OTHER
 
-from regress.artifact import Kernel
+from regress.artifact import Artifact, Kernel
 from regress.errors import HistoryError
-from regress.record import encode
+from regress.record import CaseResult, Record, decode_record, encode
+from regress.replicate import Replicate
 from regress.site import extract as module
 from regress.site.extract import extract
 from regress.telemetry import Range, Telemetry
@@ -70,6 +71,8 @@ def test_kernels_that_cases_share_are_read_once() -> None:
         (b'"clock_hz": {', b'"clock_hz": "fast", "x": {', "clock_hz"),
         (b'"system": "', b'"system": 7, "x": "', "environment.system"),
         (b'"schema": 2', b'"schema": 99', "schema 99 is newer"),
+        (b'"decode_tokens_per_s"', b'"decode_tokens"', "unknown metric 'decode_tokens'; did you mean"),
+        (b'"prompt_tokens": 64', b'"prompt_tokens": 65', "contradicts the workload"),
         (b'"cases": [', b'"cases": [[', "r.json: "),
     ],
 )
@@ -81,3 +84,32 @@ def test_what_cannot_be_is_refused_by_file_and_place(stored: bytes, other: bytes
         extract(data.replace(stored, other), "r.json")
 
     assert said in str(error.value)
+
+
+def test_what_is_not_shown_is_not_looked_at() -> None:
+    """That is for `regress history verify`, which refuses the same record."""
+    data = measured().replace(b'"token_ids": [', b'"token_ids": ["none", ', 1)
+
+    assert extract(data, "r.json").id
+    with pytest.raises(HistoryError, match="token_ids"):
+        decode_record(data, "r.json")
+
+
+@pytest.mark.parametrize(
+    ("part", "whole"),
+    [
+        (module.Extract, Record),
+        (module.CaseResult, CaseResult),
+        (module.Artifact, Artifact),
+        (module.Replicate, Replicate),
+        (module.Telemetry, Telemetry),
+    ],
+)
+def test_a_field_is_held_to_what_the_record_itself_holds_it_to(part: type, whole: type) -> None:
+    """But for those that are parts themselves."""
+    of_part, of_whole = ({each.name: each for each in msgspec.structs.fields(kind)} for kind in (part, whole))
+    parts = {"cases", "artifact", "replicates", "telemetry", "stored_kernels"}
+
+    for name in of_part.keys() - parts:
+        assert of_part[name].type == of_whole[name].type, name
+        assert of_part[name].required == of_whole[name].required, name
