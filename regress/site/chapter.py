@@ -201,8 +201,9 @@ def _write_run(task: Task, ledger: Ledger, files: Files, facts: Facts, *, linked
     if ledger.is_made((data, script, page), of):
         return
     path = task.press.history / files.name
-    found = run_page(extract(history.read(path), str(path)), history.report(task.press.history, files))
-    ledger.copy(data, path, of)
+    stored = history.read(path)
+    found = run_page(extract(stored, str(path)), history.report(task.press.history, files))
+    ledger.write(data, stored, of)
     ledger.write(script, payload.run_payload(found), of)
     ledger.write(page, task.press.pages().run(found, linked=linked).encode(), of)
 

@@ -6,9 +6,7 @@ It stands in the cache. Whoever deletes it, or what it speaks of, loses time and
 from __future__ import annotations
 
 import contextlib
-import filecmp
 import os
-import shutil
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -69,13 +67,6 @@ class Ledger:
         if not self.is_made([name], of):
             replace_whole(self._root / name, write)
             self.made[name] = Made(Stamp.of((self._root / name).stat()), of)
-
-    def copy(self, name: str, source: Path, of: str) -> None:
-        """Copies a file, which need not pass through this process; leaves it alone where it is there already."""
-        path = self._root / name
-        if not (path.is_file() and filecmp.cmp(path, source, shallow=False)):
-            replace_whole(path, lambda partial: shutil.copyfile(source, partial))
-        self.made[name] = Made(Stamp.of(path.stat()), of)
 
 
 def is_whole(root: Path, name: str, made: Made) -> bool:

@@ -85,6 +85,8 @@ _WRITERS = {"tokens/s": rate, "bytes": size, "fraction": percent, "s": duration}
 
 def utc(moment: datetime) -> datetime:
     """The moment in UTC; one without an offset is taken as UTC."""
+    if moment.tzinfo is timezone.utc:  # as nearly all are
+        return moment
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
 
 

@@ -56,12 +56,9 @@ def test_a_file_with_that_content_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "bread" / "loaf.html"
     written(tmp_path)
     os.utime(path, (1, 1))
-    source = tmp_path / "source"
-    source.write_bytes(b"loaf")
 
     ledger = Ledger(tmp_path, {})
     ledger.write("bread/loaf.html", b"loaf")
-    ledger.copy("bread/loaf.html", source, "")
 
     assert path.stat().st_mtime == 1
     assert ledger.made == {"bread/loaf.html": Made(Stamp.of(path.stat()), "")}
@@ -79,10 +76,16 @@ def test_a_text_is_asked_for_only_where_it_is_needed(tmp_path: Path) -> None:
 
 
 def test_nothing_but_whole_files_is_left(tmp_path: Path) -> None:
-    written(tmp_path).copy("bread/roll.html", tmp_path / "bread" / "loaf.html", "")
+    def interrupted(partial: Path) -> None:
+        partial.write_bytes(b"hal")
+        raise KeyboardInterrupt
 
-    assert {path.name for path in (tmp_path / "bread").iterdir()} == {"loaf.html", "roll.html"}
-    assert (tmp_path / "bread" / "roll.html").read_bytes() == b"loaf"
+    ledger = written(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.create("bread/loaf.html", "other flour", interrupted)
+
+    assert {path.name for path in (tmp_path / "bread").iterdir()} == {"loaf.html"}
+    assert (tmp_path / "bread" / "loaf.html").read_bytes() == b"loaf"
 
 
 def test_what_is_kept_is_recalled(tmp_path: Path) -> None:
