@@ -2,15 +2,15 @@
 
     python benchmarks/site_speed.py                      1,000, 10,000 and 100,000 values, and a series of 10,000 points
     python benchmarks/site_speed.py --short              1,000 and 10,000 values alone
-    python benchmarks/site_speed.py --values 1000000     a million: needs 25 GB of disk in the temporary folder
+    python benchmarks/site_speed.py --values 1000000     a million: needs 22 GB of disk in the temporary folder
     python benchmarks/site_speed.py --asv PATH           where the `asv` to be measured beside it is
 
 For each size `site_history.py` writes a history, in which a value is what one run says of one rate of one case. Then:
 
 - Full build: wall time of `regress site` into an empty folder, with an empty cache. The records have just been written,
   so that the kernel still holds them, as far as they fit in memory; they are on the disk by then, as nobody has written
-  gigabytes a moment before. Python's own bytecode has been written before, as
-  that of whatever was installed and has run once, whether the environment forbids Python to write it or not.
+  gigabytes a moment before. Python's own bytecode has been written before, as that of whatever was installed and has run
+  once, whether the environment forbids Python to write it or not.
 - Peak memory of that command and all that it started: the sum of their proportional set sizes, in which a page that
   several share counts once, read ten times a second; or `ru_maxrss`, the peak of the largest single process, where that
   is more, since a peak can fall between two readings.
