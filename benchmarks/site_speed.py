@@ -9,8 +9,8 @@ For each size `site_history.py` writes a history, in which a value is what one r
 
 - Full build: wall time of `regress site` into an empty folder, with an empty cache. The records have just been written,
   so that the kernel still holds them, as far as they fit in memory; they are on the disk by then, as nobody has written
-  gigabytes a moment before. Python's own bytecode has been written before, as that of whatever was installed and has run
-  once, whether the environment forbids Python to write it or not.
+  gigabytes a moment before. Python's own bytecode has been written before, as that of whatever was installed and has
+  run once, whether the environment forbids Python to write it or not.
 - Peak memory of that command and all that it started: the sum of their proportional set sizes, in which a page that
   several share counts once, read ten times a second; or `ru_maxrss`, the peak of the largest single process, where that
   is more, since a peak can fall between two readings.
