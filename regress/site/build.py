@@ -117,9 +117,10 @@ def _write(press: Press, baselines: Mapping[str, Baseline], assets: Path, tables
 
 def _chapters(press: Press, held: Mapping[str, Baseline]) -> list[Chapter]:
     """The chapters of all runners, each with its baseline: those that are current, and the others written."""
-    by_runner = groupby(history.files(press.history), key=lambda files: files.folder)
+    files = sorted(history.files(press.history), key=lambda files: files.folder)  # `a` before `a-b`, as `a/` is not
     tasks = [
-        Task(press=press, runner=runner, files=tuple(files), baseline=held.get(runner)) for runner, files in by_runner
+        Task(press=press, runner=runner, files=tuple(own), baseline=held.get(runner))
+        for runner, own in groupby(files, key=lambda files: files.folder)
     ]
     chapters = {task.runner: chapter.current(task) for task in tasks}
     stale = [task for task in tasks if chapters[task.runner] is None]

@@ -399,6 +399,15 @@ def test_building_where_the_assets_live_deletes_and_changes_nothing(tmp_path: Pa
     assert {name for name in after.keys() - before.keys() if "plotly" in name} <= {f"assets/{plotly.packaged().name}"}
 
 
+def test_runners_stand_in_order_of_their_names(tmp_path: Path) -> None:
+    """Not of their folders' paths, in which a hyphen comes before the slash."""
+    index = built(tmp_path, [entry(make_record(runner=runner)) for runner in ("cpu-mlc", "orin", "cpu")])
+
+    sections = read_html(index.read_text(encoding="utf-8")).all("section", "runner")
+
+    assert [section.get("id") for section in sections] == ["runner-cpu", "runner-cpu-mlc", "runner-orin"]
+
+
 @pytest.mark.parametrize("how", ["no package", "no script"])
 def test_without_plotly_the_site_is_not_built(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which `regress run` tells, and ends with its verdict: that stands either way."""
