@@ -1,7 +1,7 @@
 """The static site: pages derived from stored records, their check reports and the baselines alone.
 
     files ─► shelf ─► series ─► overview, regressions ─► render (HTML, SVG) and payload (what scripts draw) ─► chapter
-       └────────────────────────────────────► run ──────────┘
+       └───► extract ───────────────────────► run ──────────┘
 
 The chapter of each runner is made on its own, and again where something that it is made of has changed; `build` makes
 the pages over all runners of them.
