@@ -183,7 +183,7 @@ def test_every_metric_that_pages_show_is_read() -> None:
 
 
 def test_what_pages_over_many_runs_do_not_show_is_not_looked_at() -> None:
-    """Which is what makes it fast; the page of the run reads all of it."""
+    """Which is what makes it fast; all of it is for `regress history verify` to read."""
     data = encode(make_record()).replace(b'"token_ids": [', b'"token_ids": ["none", ')
 
     assert sketch.sketch(data, None, "record.json", "").cases[0].values
