@@ -50,7 +50,7 @@ def text(lines: Iterable[str]) -> bytes:
 
 
 def _numbers(values: Sequence[Value]) -> list[str]:
-    """Median, least, greatest and count of each, with commas: as JSON has its arrays, in a third of the time."""
+    """Median, least, greatest and count of each, with commas: as JSON has its arrays, all of them at once."""
     return msgspec.json.encode(values).decode()[2:-2].split("],[")
 
 
