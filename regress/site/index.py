@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 CSV, PARQUET = "data/index.csv", "data/index.parquet"
 _ROWS_AT_ONCE_BYTES = 1 << 24
+_COPIED_AT_ONCE_BYTES = 1 << 20
 
 
 def join(parts: Sequence[Path], path: Path) -> None:
@@ -27,7 +28,7 @@ def join(parts: Sequence[Path], path: Path) -> None:
         for part in parts:
             with part.open("rb") as lines:
                 lines.readline()
-                shutil.copyfileobj(lines, whole)
+                shutil.copyfileobj(lines, whole, _COPIED_AT_ONCE_BYTES)
 
 
 def convert(source: Path, path: Path) -> None:
