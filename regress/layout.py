@@ -24,7 +24,7 @@ SUFFIX = ".json"
 REPORT_SUFFIX = ".check.json"
 IMPORT_SUFFIX = ".import.json"
 LARGEST_FILE_BYTES = 32 * 2**20
-"""A larger file is none of ours: records are of 0.1 to 1 MB."""
+"""A larger file is none of ours: records are of less than 1 MB."""
 
 _LONGEST_MESSAGE = 500
 # An id that begins with a dot would be a hidden file, which a history does not see.

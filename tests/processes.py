@@ -14,9 +14,9 @@ def alive(pid: int) -> bool:
         return False
 
 
-def gone(pid: int) -> bool:
-    """Whether a process is gone within two seconds."""
-    deadline = time.monotonic() + 2
+def gone(pid: int, within_s: float = 2) -> bool:
+    """Whether a process is gone within so many seconds."""
+    deadline = time.monotonic() + within_s
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     return not alive(pid)

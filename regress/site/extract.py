@@ -1,7 +1,7 @@
 """What the page of one run takes of its record: not its tokens, and once the kernels that several cases share.
 
-What is shown is held to the ranges of the record's own schema, and each case must agree with itself; what is not shown
-is not looked at, as `regress history verify` does.
+What is shown is held to the ranges of the record's own schema, and each case must agree with itself. What is not shown
+is not looked at: that is for `regress history verify`.
 """
 
 from __future__ import annotations

@@ -71,6 +71,18 @@ def test_cases_are_in_the_records_order_those_that_vanished_last() -> None:
     assert [verdict.reason for verdict in gone.verdicts] == ["case_vanished"]
 
 
+def test_each_case_has_its_own_verdicts_in_the_reports_order() -> None:
+    both = make_record(make_case(CASE), make_case(OTHER))
+    shown = judged(later(1, make_case(CASE), make_case(OTHER)), both)
+    assert shown.report is not None
+
+    said = {case.key: list(case.verdicts) for case in run_page_of(shown).cases}
+
+    assert {key: {verdict.case for verdict in own} for key, own in said.items()} == {CASE: {CASE}, OTHER: {OTHER}}
+    assert [*said[CASE], *said[OTHER]] == sorted(shown.report.verdicts, key=lambda verdict: verdict.case != CASE)
+    assert [list(case.verdicts) for case in run_page_of(entry(both)).cases] == [[], []]
+
+
 def test_columns_are_the_metrics_measured_with_a_value_for_each_replicate() -> None:
     """In the order of the list of metrics; one that only some replicates have has holes."""
     one = replicate(samples={"time_to_first_token_s": (0.01,), "prefill_tokens_per_s": (900.0,)})
