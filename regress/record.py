@@ -7,11 +7,11 @@ Every number in it is checked when it is read, so that a rate of zero or a NaN n
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from regress.artifact import Artifact  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.errors import HistoryError, did_you_mean
@@ -21,13 +21,14 @@ from regress.replicate import Discarded, GuardReason, Replicate  # noqa: TC001  
 from regress.stored import DAMAGED, MOST_NAMED, Bytes, Count, Instant, Positive, RunnerName, Sha256, Stored, schema_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-SCHEMA = 2
-"""Version of the record's shape; a reader refuses a newer one. Since 2: telemetry, discarded replicates, bandwidth."""
+SCHEMA = 3
+"""Version of the record's shape; a reader refuses a newer one. Since 2: telemetry, discarded replicates, bandwidth.
+Since 3: the tokens of a replicate only where they are not those of its case's first one."""
 
-_NUMBERS = re.compile(r"\[\n([-+.\deE,\s]+)\]")
-"""A list of numbers as it stands in indented JSON: a string never has a line break there."""
+_LEVELS = 4
+"""How deep a stored object is laid out in lines: of a record, down to one line for each replicate."""
 
 
 class Versioned(Protocol):
@@ -39,6 +40,7 @@ class Versioned(Protocol):
 
 
 S = TypeVar("S", bound=Versioned)
+Tokens = tuple[int, ...]
 
 ToolchainKind = Literal["venv", "current", "source", "container"]
 Stage = Literal["toolchain", "build", "bench"]
@@ -269,17 +271,47 @@ class Record(Stored, frozen=True):
 
 
 def encode(stored: Stored) -> bytes:
-    """The JSON text of a stored object: indented, a list of numbers on one line, keys in schema order, newline last.
+    """The JSON text of a stored object: `_LEVELS` of it in lines, the rest dense, keys in schema order, newline last.
 
     Whatever it holds, a secret that this process was given is not in it: a worker can read what it was never told.
     """
-    text = msgspec.json.format(msgspec.json.encode(stored), indent=1).decode()
-    return _NUMBERS.sub(_on_one_line, without_known(text)).encode() + b"\n"
+    if isinstance(stored, Record):
+        stored = replace(_with_tokens(stored, _once), schema=SCHEMA)
+    whole = msgspec.json.decode(msgspec.json.encode(stored))
+    return without_known(_laid_out(whole, _LEVELS)).encode() + b"\n"
 
 
-def _on_one_line(numbers: re.Match[str]) -> str:
-    """A list of them: with each number on a line of its own a third of a record would be blanks."""
-    return f"[{' '.join(numbers[1].split())}]"
+def _laid_out(value: Any, levels: int, line: str = "\n") -> str:  # noqa: ANN401
+    """JSON of which so many levels stand in lines: with all of them a fifth of a record would be blanks."""
+    if not value or not levels or not isinstance(value, dict | list):
+        return msgspec.json.encode(value).decode()
+    entry = f"{line} "
+    if isinstance(value, list):
+        entries, (first, last) = (_laid_out(each, levels - 1, entry) for each in value), "[]"
+    else:
+        named = ((msgspec.json.encode(name).decode(), each) for name, each in value.items())
+        entries, (first, last) = (f"{name}: {_laid_out(each, levels - 1, entry)}" for name, each in named), "{}"
+    return f"{first}{entry}{f',{entry}'.join(entries)}{line}{last}"
+
+
+def _with_tokens(record: Record, told: Callable[[Tokens, Tokens], Tokens]) -> Record:
+    """The record with the tokens of all replicates but the first of each case told by that one's and their own."""
+    cases = []
+    for case in record.cases:
+        first, others = case.replicates[:1], case.replicates[1:]
+        others = tuple(replace(each, token_ids=told(first[0].token_ids, each.token_ids)) for each in others)
+        cases.append(replace(case, replicates=first + others))
+    return replace(record, cases=tuple(cases))
+
+
+def _once(first: Tokens, own: Tokens) -> Tokens:
+    """Greedy tokens as they are stored: nearly always those of the first replicate, which has them."""
+    return () if own == first else own
+
+
+def _again(first: Tokens, stored: Tokens) -> Tokens:
+    """Greedy tokens as they were."""
+    return stored or first
 
 
 def decode_stored(data: bytes, kind: type[S], *, newest: int, name: str) -> S:
@@ -323,7 +355,7 @@ def decode_record(data: bytes, name: str) -> Record:
     Raises:
         HistoryError: It is truncated, of a newer schema, or a field is missing, unknown or out of range.
     """
-    record = decode_stored(data, Record, newest=SCHEMA, name=name)
+    record = _with_tokens(decode_stored(data, Record, newest=SCHEMA, name=name), _again)
     if problem := _contradiction(record):
         raise HistoryError(f"{name}: {problem}")
     return record

@@ -12,7 +12,7 @@ from regress.stored import Instant, Positive, Sha256, Stored
 from regress.telemetry import Telemetry  # noqa: TC001  # msgspec reads the annotations at run time
 
 
-class Replicate(Stored, frozen=True):
+class Replicate(Stored, frozen=True, omit_defaults=True):
     """One fresh process that loaded the artifact, warmed up and measured.
 
     Attributes:
@@ -27,7 +27,7 @@ class Replicate(Stored, frozen=True):
 
     started_at: Instant
     samples: dict[str, Annotated[tuple[Positive, ...], msgspec.Meta(min_length=1)]]
-    token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...] = ()
     logits_sha256: Sha256 | None = None
     text_sha256: Sha256 | UnsetType = UNSET
     telemetry: Telemetry | None = None

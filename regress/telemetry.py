@@ -90,7 +90,7 @@ class Range(Stored, frozen=True):
     max: Amount
 
 
-class Telemetry(Stored, frozen=True):
+class Telemetry(Stored, frozen=True, omit_defaults=True):
     """A device during the timed passes of a replicate; `None`, or no entry, where nothing could be read.
 
     Attributes:

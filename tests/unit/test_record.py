@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from factories import make_broken, make_case, make_record, make_replicate, sha
+from msgspec.structs import replace
 
 from regress.errors import HistoryError
-from regress.record import decode_record, digest, encode
+from regress.record import SCHEMA, decode_record, digest, encode
 from regress.redact import publishable
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -19,29 +19,44 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def test_a_golden_record_reads_and_writes_the_same() -> None:
     """A file written once is read, and written again byte for byte."""
-    data = (GOLDEN / "record-2.json").read_bytes()
+    data = (GOLDEN / "record-3.json").read_bytes()
     assert encode(decode_record(data, "golden")) == data
 
 
-def test_a_record_with_a_number_on_each_line_is_the_same() -> None:
-    """As records were written until 2026-11."""
-    before, now = ((GOLDEN / name).read_bytes() for name in ("record-2-before.json", "record-2.json"))
-    assert before.count(b"\n") > now.count(b"\n")
-    assert decode_record(before, "before") == decode_record(now, "now")
+@pytest.mark.parametrize("name", ["record-2-before.json", "record-2.json"])
+def test_a_record_of_schema_2_is_the_same(name: str) -> None:
+    """It has each replicate's tokens, all of it stands in lines, and at first each number did."""
+    before, now = (decode_record((GOLDEN / each).read_bytes(), each) for each in (name, "record-3.json"))
+    assert replace(before, schema=now.schema) == now
 
 
-def test_numbers_in_a_text_stay_as_they_are() -> None:
-    """A log may look like a list of numbers; in a string of JSON it has no line break."""
-    log = "[\n  1,\n  2\n]"
-    record = make_record(make_broken(log=log))
-    assert decode_record(encode(record), "r.json") == record
+def test_tokens_stand_once_in_a_case_but_where_they_differ() -> None:
+    """And each replicate has its own again when the record is read."""
+    first, same, other = (replace(make_replicate(1000, 50), token_ids=tokens) for tokens in ((7, 8), (7, 8), (7, 9)))
+    record = make_record(make_case(replicates=(first, same, other)))
+
+    stored = encode(record)
+
+    told = [each.get("token_ids") for each in json.loads(stored)["cases"][0]["replicates"]]
+    assert told == [[7, 8], None, [7, 9]]
+    assert decode_record(stored, "r.json") == record
+
+
+def test_a_replicate_stands_on_a_line() -> None:
+    """A record is half as large so, and its lines are still of a length that tools show."""
+    lines = encode(make_record()).splitlines()
+    assert sum(line.lstrip().startswith(b'{"started_at":') for line in lines) == 3
+    assert b' "schema": 3,' in lines
 
 
 def test_a_record_of_before_telemetry_stays_readable() -> None:
     """Schema 1: all that it says is kept, and what it does not say is not known."""
     data = (GOLDEN / "record-1.json").read_bytes()
     record = decode_record(data, "golden")
-    assert _less(json.loads(encode(record)), json.loads(data)) == json.loads(data)
+    told = {**json.loads(data), "schema": SCHEMA}
+    for replicate in told["cases"][0]["replicates"][1:]:
+        replicate["token_ids"] = None  # which are those of the first one
+    assert _less(json.loads(encode(record)), told) == told
     assert record.cases[0].replicates[0].telemetry is None
     assert (record.cases[0].discarded, record.cases[0].gave_up) == ((), None)
     assert (record.environment.power_mode, record.memory_bandwidth_bytes_per_s) == (None, None)
@@ -50,7 +65,7 @@ def test_a_record_of_before_telemetry_stays_readable() -> None:
 def _less(new: Any, old: Any) -> Any:  # noqa: ANN401
     """What is in both, as the new one has it."""
     if isinstance(new, dict):
-        return {key: _less(new[key], old[key]) for key in old}
+        return {key: _less(new.get(key), old[key]) for key in old}
     if isinstance(new, list):
         return [_less(*both) for both in zip(new, old, strict=True)]
     return new
@@ -103,7 +118,7 @@ def _with_metric(name: str) -> bytes:
         (b"", "r.json: Input data was truncated"),
         (encode(make_record()).replace(b'"runner": "', b'"runner": "\xff'), "r.json: 'utf-8' codec can't decode byte"),
         (b"{}", "r.json: Object missing required field `schema`"),
-        (_broken({"schema": 3}), "r.json: schema 3 is newer than this regress reads (2)"),
+        (_broken({"schema": 4}), "r.json: schema 4 is newer than this regress reads (3)"),
         (_broken({"host": "x"}), "r.json: Object contains unknown field `host`"),
         (_broken({"runner": "../x"}), "r.json: Expected `str` matching regex"),
         (_with_sample(0), "r.json: Expected `float` > 0.0 - at `$.cases[0].replicates[1].samples[...][0]`"),
@@ -178,7 +193,7 @@ def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
 def test_each_harness_has_its_own_digest() -> None:
     """That of `vm` is the record's, as it was before there was another one; the others stand with their cases."""
     key = "tiny+mlc-engine/q4f16_1/llvm/p64+16"
-    told = msgspec.structs.replace(make_replicate(1000, 50), logits_sha256=None)
+    told = replace(make_replicate(1000, 50), logits_sha256=None)
     engine = make_case(key, harness="engine", harness_digest=sha("engine"), replicates=(told,))
     record = decode_record(encode(make_record(make_case(), engine)), "r.json")
     assert [record.harness_of(case) for case in record.cases] == [sha("harness"), sha("engine")]

@@ -363,7 +363,7 @@ def test_older_runs_have_a_page_only_where_something_leads_to_it(site: Site) -> 
 
 def test_a_broken_record_is_named_and_the_others_are_shown(site: Site) -> None:
     bad: list[HistoryError] = []
-    (site.history / BENCH / "broken.json").write_bytes(b'{"schema": 2, "id"')
+    (site.history / BENCH / "broken.json").write_bytes(b'{"schema": 3, "id"')
 
     index = (site.build(on_bad=bad.append) / "index.html").read_text(encoding="utf-8")
 
@@ -394,7 +394,7 @@ def test_a_record_that_is_found_broken_when_its_page_is_made_is_left_out(site: S
     only = "z~q~t~p1+1"
     assert (site.build() / "series" / "bench" / f"{only}.html").is_file()
     data = (site.history / name).read_bytes()
-    (site.history / name).write_bytes(data.replace(b'"started_at": "', b'"started_at": "once, ', 1))
+    (site.history / name).write_bytes(data.replace(b'"started_at":"', b'"started_at":"once, ', 1))
     bad: list[HistoryError] = []
 
     root = site.build("anew", on_bad=bad.append)

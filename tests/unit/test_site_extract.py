@@ -67,10 +67,10 @@ def test_kernels_that_cases_share_are_read_once() -> None:
 @pytest.mark.parametrize(
     ("stored", "other", "said"),
     [
-        (b'"name": "decode",', b'"name": 7,', "kernels"),
-        (b'"clock_hz": {', b'"clock_hz": "fast", "x": {', "clock_hz"),
+        (b'"name":"decode",', b'"name":7,', "kernels"),
+        (b'"clock_hz":{', b'"clock_hz":"fast","x":{', "clock_hz"),
         (b'"system": "', b'"system": 7, "x": "', "environment.system"),
-        (b'"schema": 2', b'"schema": 99', "schema 99 is newer"),
+        (b'"schema": 3', b'"schema": 99', "schema 99 is newer"),
         (b'"decode_tokens_per_s"', b'"decode_tokens"', "unknown metric 'decode_tokens'; did you mean"),
         (b'"prompt_tokens": 64', b'"prompt_tokens": 65', "contradicts the workload"),
         (b'"cases": [', b'"cases": [[', "r.json: "),
@@ -88,7 +88,7 @@ def test_what_cannot_be_is_refused_by_file_and_place(stored: bytes, other: bytes
 
 def test_what_is_not_shown_is_not_looked_at() -> None:
     """That is for `regress history verify`, which refuses the same record."""
-    data = measured().replace(b'"token_ids": [', b'"token_ids": ["none", ', 1)
+    data = measured().replace(b'"token_ids":[', b'"token_ids":["none",', 1)
 
     assert extract(data, "r.json").id
     with pytest.raises(HistoryError, match="token_ids"):

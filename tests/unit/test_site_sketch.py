@@ -184,7 +184,7 @@ def test_every_metric_that_pages_show_is_read() -> None:
 
 def test_what_pages_over_many_runs_do_not_show_is_not_looked_at() -> None:
     """Which is what makes it fast; all of it is for `regress history verify` to read."""
-    data = encode(make_record()).replace(b'"token_ids": [', b'"token_ids": ["none", ')
+    data = encode(make_record()).replace(b'"token_ids":[', b'"token_ids":["none",')
 
     assert sketch.sketch(data, None, "record.json", "").cases[0].values
     with pytest.raises(HistoryError):
@@ -194,8 +194,8 @@ def test_what_pages_over_many_runs_do_not_show_is_not_looked_at() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (b'"schema": 2', b'"schema": 99', "record.json: schema 99 is newer than this regress reads (2)"),
-        (b'"decode_tokens_per_s": [', b'"decode_tokens_per_s": [-1, ', "Expected `float` > 0.0"),
+        (b'"schema": 3', b'"schema": 99', "record.json: schema 99 is newer than this regress reads (3)"),
+        (b'"decode_tokens_per_s":[', b'"decode_tokens_per_s":[-1,', "Expected `float` > 0.0"),
         (b'"runner": "bench"', b'"runner": "../.."', "record.json: Expected `str` matching regex"),
         (b"/p64+16", b"/p0+16", "record.json: Expected `str` matching regex"),
         # The name of a file, which cannot be of any length.
