@@ -77,9 +77,9 @@ class Event(Fact, frozen=True):
 
 def events(series: Series, baseline: Baseline | None) -> Iterator[Event]:
     """What happened in a series, as the runner's baseline sees it."""
-    points = [point for point in series.points if point.usual and not point.run.imported]
-    for metric in dict.fromkeys(metric for point in points for metric in _judged(point.case)):
-        yield from (_accepted(event, baseline) for event in _of_metric(series, points, metric))
+    bad = [_findings(point.case) if point.usual else {} for point in series.points]
+    for metric in dict.fromkeys(metric for findings in bad for metric in findings):
+        yield from (_accepted(event, baseline) for event in _of_metric(series, bad, metric))
 
 
 @dataclass(frozen=True)
@@ -91,21 +91,18 @@ class _Finding:
     loss: float | None
 
 
-def _judged(case: Case) -> list[str | None]:
-    """The metrics that a run says something of, good or bad; `None` for the case itself."""
-    return [said.metric for said in case.said] + ([None] if case.fault else [])
+_Findings = dict[str | None, _Finding]
+"""What is bad in a run: metric to finding, `None` for the rest of the case."""
 
 
-def _of_metric(series: Series, points: Sequence[Point], metric: str | None) -> list[Event]:
+def _of_metric(series: Series, bad: Sequence[_Findings], metric: str | None) -> list[Event]:
     found: list[Event] = []
     still: dict[Kind, int] = {}
     older: dict[Kind, set[str]] = {}
-    seen: set[str] = set()
-    for place, point in enumerate(series.points):
-        if not point.usual:
-            seen.add(point.label)
+    for place, (point, findings) in enumerate(zip(series.points, bad, strict=True)):
+        finding = findings.get(metric)
+        if not point.usual or not (finding or still):
             continue
-        finding = _finding(point.case, metric)
         if finding is None:
             for kind, number in list(still.items()):
                 # A toolchain of before that is measured again, as references are, was in order all the time.
@@ -117,24 +114,26 @@ def _of_metric(series: Series, points: Sequence[Point], metric: str | None) -> l
         elif finding.kind in still:
             found[still[finding.kind]] = replace(found[still[finding.kind]], last=point)
         else:
-            still[finding.kind], older[finding.kind] = len(found), seen - {point.label}
-            before = _last_in_order(series.points[:place], metric) or _reference(points, point)
+            still[finding.kind] = len(found)
+            older[finding.kind] = {each.label for each in series.points[:place]} - {point.label}
+            before = _last_in_order(series.points[:place], bad, metric) or _reference(series.points, point)
             found.append(_began(series, metric, finding, point, before))
-        seen.add(point.label)
     return found
 
 
-def _last_in_order(points: Sequence[Point], metric: str | None) -> Point | None:
+def _last_in_order(points: Sequence[Point], bad: Sequence[_Findings], metric: str | None) -> Point | None:
     """The newest of those runs that says that all is well; `None` where none does."""
-    for point in reversed(points):
-        if point.usual and _finding(point.case, metric) is None and _is_in_order(point.case, metric):
+    for place in reversed(range(len(points))):
+        point = points[place]
+        if point.usual and metric not in bad[place] and _is_in_order(point.case, metric):
             return point
     return None
 
 
 def _reference(points: Sequence[Point], judged: Point) -> Point | None:
     """The run that a run was compared with; `None` where it is not in the series."""
-    earlier = [point for point in points if point.run.id != judged.run.id and point.case.values]
+    usual = (point for point in points if point.usual and not point.run.imported)
+    earlier = [point for point in usual if point.run.id != judged.run.id and point.case.values]
     in_turn = [point for point in earlier if point.run.id == judged.run.reference_run]
     stored = [
         point
@@ -158,13 +157,15 @@ def _began(series: Series, metric: str | None, finding: _Finding, point: Point, 
     )
 
 
-def _finding(case: Case, metric: str | None) -> _Finding | None:
-    if metric is None and case.fault:
-        return _Finding("broken", f"{case.fault.stage} failed, {case.fault.how}: {case.fault.cause}", None)
+def _findings(case: Case) -> _Findings:
+    """What a run says is bad; nearly always nothing."""
+    found: _Findings = {}
+    if fault := case.fault:
+        found[None] = _Finding("broken", f"{fault.stage} failed, {fault.how}: {fault.cause}", None)
     for said in case.said:
-        if said.metric == metric and said.outcome in _BAD:
-            return _Finding(said.outcome, said.text, said.loss)
-    return None
+        if said.outcome in _BAD:
+            found.setdefault(said.metric, _Finding(said.outcome, said.text, said.loss))
+    return found
 
 
 def _is_in_order(case: Case, metric: str | None, event: Event | None = None) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from regress.recipe import DEFAULTS, other_flags, own_flags
 from regress.record import Environment  # noqa: TC001  # msgspec reads the annotations at run time
-from regress.site.facts import RATES, Case, Fact, Run, Value  # likewise
+from regress.site.facts import RATES, Case, Fact, Run, Value, median  # likewise
 from regress.site.name import Keyed
 from regress.trend.drift import ANCHOR_RUNS, steps
 
@@ -282,7 +282,7 @@ def _steps(points: Sequence[Point]) -> list[Step]:
             continue
         logs = np.log([value.median for _, value in having])
         ends = steps(logs)
-        levels = [float(np.median(part)) for part in np.split(logs, ends)]
+        levels = [median(part.tolist()) for part in np.split(logs, ends)]
         found += [
             Step(point=having[place][0], metric=metric, loss=-math.expm1(new - old))
             for place, old, new in zip(ends, levels, levels[1:], strict=False)
