@@ -18,7 +18,7 @@ from regress.site.baselines import baseline_pages
 from regress.site.curves import curves
 from regress.site.devices import SORTABLE, comparisons, filters
 from regress.site.index import CSV
-from regress.site.rows import rows
+from regress.site.rows import rows, siblings
 from regress.site.thinning import drawn
 
 if TYPE_CHECKING:
@@ -280,6 +280,7 @@ _FILTERS = {
     "run_name": _run_name,
     "run_url": _run_url,
     "series_url": lambda series: quote(places.series_path(series)),
+    "siblings": siblings,
     "size": units.size,
     "slot": svg.slot,
     "spark": _spark,

@@ -70,7 +70,7 @@ def chart(series: Series, metric: str, label: str) -> Markup:
     parts = [
         plot.ticks(),
         plot.band(band) if band else Markup(""),
-        *plot.marks(series, points, metric),
+        plot.marks(series, points, metric),
         plot.dates(points),
     ]
     return opening(label) + Markup("").join(parts) + Markup("</svg>")
@@ -109,12 +109,12 @@ class Frame:
             for tick in _round_values(self._low, self._high)
         )
 
-    def dot(self, x: float, value: Value, kind: str, title: str) -> Markup:
-        """A dot with its range, from the slowest replicate to the fastest.
+    def dot(self, x: float, value: Value, kind: str, title: str) -> str:
+        """A dot with its range, from the slowest replicate to the fastest, as HTML.
 
         Its title alone can hold markup; `Markup.format` would take ten times as long.
         """
-        return Markup(  # noqa: S704  # as said
+        return (
             f'<g class="{kind}"><line x1="{x:.1f}" x2="{x:.1f}" y1="{self.y(value.high):.1f}" '
             f'y2="{self.y(value.low):.1f}"/><circle cx="{x:.1f}" cy="{self.y(value.median):.1f}" r="3"/>'
             f"<title>{escape(title)}</title></g>"
@@ -147,19 +147,16 @@ class _Plot(Frame):
             '<line class="level" x1="{x:g}" x2="{right:g}" y1="{top:.1f}" y2="{top:.1f}"/>'
         ).format(x=LEFT, right=WIDTH - RIGHT, width=WIDTH - RIGHT - LEFT, top=top, height=max(bottom - top, 0))
 
-    def marks(self, series: Series, points: Sequence[Point], metric: str) -> list[Markup]:
+    def marks(self, series: Series, points: Sequence[Point], metric: str) -> Markup:
         """A dot with its range for every run that has the metric, a cross at the foot for one that is broken."""
-        cross = Markup('<g class="broken"><path d="M{x:.1f} {y:.1f}m-4 -4l8 8m0 -8l-8 8"/><title>{title}</title></g>')
         drawn = []
         for number, point in enumerate(points):
             x, value = LEFT + (number + 0.5) * self._step, point.value(metric)
             if value is not None:
                 drawn.append(self.dot(x, value, _kind(series, point, metric), _title(series, point, value)))
             elif point.case.fault:
-                drawn.append(
-                    cross.format(x=x, y=HEIGHT - BOTTOM - 6, title=f"{point.label}: {point.case.fault.stage} failed")
-                )
-        return drawn
+                drawn.append(_cross(x, f"{point.label}: {point.case.fault.stage} failed"))
+        return Markup("".join(drawn))  # noqa: S704  # escaped there
 
     def dates(self, points: Sequence[Point]) -> Markup:
         """The days of the first and the last run."""
@@ -171,6 +168,12 @@ class _Plot(Frame):
         )
 
 
+def _cross(x: float, title: str) -> str:
+    """A cross at the chart's foot, as HTML."""
+    path = f"M{x:.1f} {HEIGHT - BOTTOM - 6:.1f}m-4 -4l8 8m0 -8l-8 8"
+    return f'<g class="broken"><path d="{path}"/><title>{escape(title)}</title></g>'
+
+
 def _kind(series: Series, point: Point, metric: str) -> str:
     """The classes of a dot: its verdict's, its trace's, and of builds with other flags and of imports one more."""
     said = point.case.verdict(metric)
@@ -179,9 +182,10 @@ def _kind(series: Series, point: Point, metric: str) -> str:
 
 
 def _title(series: Series, point: Point, value: Value) -> str:
-    flags = "".join(f", {name}={setting}" for name, setting in series.other_flags(point).items())
-    source = f", imported from {point.run.imported}" if point.run.imported else ""
-    return f"{point.label}, {units.when(point.run.recorded_at)}: {units.rate(value.median)}{flags}{source}"
+    told = f"{point.label}, {units.when(point.run.recorded_at)}: {units.rate(value.median)}"
+    for name, setting in series.other_flags(point).items():
+        told += f", {name}={setting}"
+    return f"{told}, imported from {point.run.imported}" if point.run.imported else told
 
 
 def _ends(points: Sequence[Point], metric: str, band: Band | None) -> tuple[float, float] | None:
