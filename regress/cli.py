@@ -5,8 +5,10 @@ Nothing but the standard library is loaded until the command is known.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
+import gc
 import importlib
 import io
 import os
@@ -31,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: Arguments after the program's name; the process's own where `None`.
     """
+    atexit.register(gc.freeze)  # else Python looks for cycles in all that it loaded, which ends with the process anyway
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without `±` is no reason to fail
     with outlets(os.environ):
