@@ -52,9 +52,16 @@ def median(values: Sequence[float]) -> float:
 def medians(samples: Sequence[Sequence[float]]) -> list[float | None]:
     """The median of each of several lists of values; `None` where there are none."""
     counts = set(map(len, samples))
-    if len(counts) == 1 and (count := counts.pop()) % 2:  # nearly always, and in half the time
-        return list(map(itemgetter(count // 2), samples if count == 1 else map(sorted, samples)))
-    return [median(values) if values else None for values in samples]
+    if len(counts) != 1:
+        return [median(values) if values else None for values in samples]
+    count = counts.pop()  # nearly always there is one, and it takes half the time
+    if not count:
+        return [None] * len(samples)
+    ordered = samples if count == 1 else map(sorted, samples)
+    after = count // 2
+    if count % 2:
+        return list(map(itemgetter(after), ordered))
+    return [(values[after - 1] + values[after]) / 2 for values in ordered]
 
 
 def value_of(values: Sequence[float]) -> Value:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 from factories import (
     CASE,
     NOON,
@@ -17,6 +19,7 @@ from factories import (
     make_toolchain,
     sha,
 )
+from numpy.random import default_rng
 from site_entries import OTHER, Entry, entry, facts, judged, later, runs_of, slow
 
 from regress.site import facts as module
@@ -41,6 +44,14 @@ def said_of(*verdicts: Verdict) -> Case:
     """The facts of a measured case of which that was said."""
     record = make_record()
     return facts(entry(record, make_report(record, record, verdicts=verdicts))).cases[0]
+
+
+@pytest.mark.parametrize("counts", [(0, 0), (1, 1, 1), (2, 2), (3, 3), (10, 10), (5, 5, 5), (0, 1, 4), (3, 2), ()])
+def test_medians_of_lists_of_any_length(counts: tuple[int, ...]) -> None:
+    drawn = default_rng(0)
+    samples = [tuple(drawn.random(count).tolist()) for count in counts]
+
+    assert module.medians(samples) == [statistics.median(values) if values else None for values in samples]
 
 
 def test_a_case_without_numbers_is_broken_though_nobody_judged_it() -> None:
