@@ -13,7 +13,6 @@ import msgspec
 from regress.metric import METRICS
 from regress.site import units
 from regress.site.facts import RATES, SHOWN
-from regress.site.thinning import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
@@ -55,9 +54,8 @@ def payload(series: Series, paged: Container[str]) -> bytes:
         series: The series.
         paged: Ids of the runs that have a page.
     """
-    points = drawn(series)
-    pages = [number for number, point in enumerate(points) if point.run.id in paged]
-    return _script("regressData", {**_object(series, points), "pages": pages})
+    pages = [number for number, point in enumerate(series.drawn) if point.run.id in paged]
+    return _script("regressData", {**_object(series, series.drawn), "pages": pages})
 
 
 def run_payload(page: RunPage) -> bytes:

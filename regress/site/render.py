@@ -19,7 +19,6 @@ from regress.site.curves import curves
 from regress.site.devices import SORTABLE, comparisons, filters
 from regress.site.index import CSV
 from regress.site.rows import rows, siblings
-from regress.site.thinning import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -171,7 +170,7 @@ class Pages:
             siblings=siblings,
             lengths=lengths,
             shown=series.points[::-1][:MOST_ROWS],
-            drawn=len(drawn(series)),
+            drawn=len(series.drawn),
             paged=paged,
             data=f"{name}.js",
             csv=f"{name}.csv",

@@ -15,6 +15,7 @@ from regress.recipe import DEFAULTS, other_flags, own_flags
 from regress.record import Environment  # noqa: TC001  # msgspec reads the annotations at run time
 from regress.site.facts import RATES, Case, Fact, Run, Value, median  # likewise
 from regress.site.name import Keyed
+from regress.site.thinning import drawn
 from regress.trend.drift import ANCHOR_RUNS, steps
 
 if TYPE_CHECKING:
@@ -122,6 +123,11 @@ class Series(Keyed):
         usual, imported = [point for point in self.points if point.usual and point.case.values], self.is_imported
         measured = [point for point in usual if bool(point.run.imported) == imported]
         return tuple(point for point in measured if point.segment == measured[-1].segment)
+
+    @cached_property
+    def drawn(self) -> list[Point]:
+        """The runs that its chart draws, oldest first."""
+        return drawn(self)
 
     @property
     def newest(self) -> Point:
