@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from regress.artifact import Kernel
     from regress.decision import Decision
     from regress.record import Package
+    from regress.site.extract import Replicate
     from regress.site.facts import Said, Value
-    from regress.site.run import Column, Row
+    from regress.site.run import Column, RunCase
     from regress.verdict import Outcome, Verdict
 
 OUTCOMES: dict[Outcome, tuple[str, str]] = {
@@ -33,11 +34,16 @@ NOTHING = Markup('<span class="quiet" aria-label="not measured">\N{EN DASH}</spa
 """Stands where there is no number."""
 
 KEPT = 128
-"""Lists of packages, and of kernels, that are kept as they were written: runs of one toolchain have the same ones."""
+"""Lists of packages, and of kernels, that are kept as they were written: runs of one toolchain have the same ones.
+
+Digests, too: the replicates of a case nearly always give the same answers.
+"""
 _DIGEST = 10
 """Characters of a SHA-256 that a page shows."""
+_CELL = '<td class="number">%s</td>'
 
 
+@cache
 def badge(outcome: Outcome) -> Markup:
     """An outcome with its sign."""
     sign = f'<span class="sign" aria-hidden="true">{OUTCOMES[outcome][0]}</span>'
@@ -93,7 +99,7 @@ def _numbers(decision: Decision) -> str:
         told.append(f"{units.percent(decision.session_sd)} between sessions")
     if decision.p_value is not None:
         told.append(f"p = {decision.p_value:.2g}")
-    return str(escape(", ".join(told)))
+    return ", ".join(told)  # digits, and one of a closed set
 
 
 def value(found: Value | None) -> Markup:
@@ -140,13 +146,13 @@ def kernels(found: tuple[Kernel, ...]) -> Markup:
 
 
 def heads(columns: Iterable[Column]) -> Markup:
-    """Cells of a table's head: the columns, with the units that do not stand in the cells."""
+    """Cells of a table's head: the columns, with the units that do not stand in the cells. The site has named both."""
     cells = [
-        f'          <th scope="col" class="number">{escape(column.label)}'
-        + (f' <span class="unit">{escape(column.unit)}</span></th>' if column.unit else "</th>")
+        f'          <th scope="col" class="number">{column.label}'
+        + (f' <span class="unit">{column.unit}</span></th>' if column.unit else "</th>")
         for column in columns
     ]
-    return Markup("\n".join(cells))  # noqa: S704  # escaped above
+    return Markup("\n".join(cells))  # noqa: S704  # as said
 
 
 def medians(columns: Iterable[Column]) -> Markup:
@@ -155,24 +161,34 @@ def medians(columns: Iterable[Column]) -> Markup:
     return Markup("\n".join([f'          <td class="number">{text}</td>' for text in texts]))  # noqa: S704  # as said
 
 
-def replicates(rows: Iterable[Row]) -> Markup:
-    """Rows of a table: a fresh process each, with what it measured and the digest of its logits.
+def replicates(case: RunCase) -> Markup:
+    """Rows of a table: a fresh process each, with what it measured, the digest of its logits and what held it back.
 
     Numbers and times are written by the site itself, and need no escaping.
     """
-    return Markup("\n".join([_replicate(row) for row in rows]))  # noqa: S704  # escaped there
-
-
-def _replicate(row: Row) -> str:
-    cells = "".join([f'<td class="number">{text or NOTHING}</td>' for text in row.cells])
-    note = f'<span class="note">{escape(row.reasons)}</span>' if row.reasons else ""
-    logits = _digest(row.logits_sha256) if row.logits_sha256 else NOTHING
-    return (
-        f'        <tr><th scope="row">{row.number} <time class="quiet" datetime="{row.started_at}">{row.clock}</time>'
-        f"</th>\n          {cells}\n          <td>{logits}{note}</td>\n        </tr>"
+    found = case.result.replicates if case.result else ()
+    moments = [units.iso(replicate.started_at) for replicate in found]
+    clocks = [moment[11:19] for moment in moments]
+    columns = [[text or NOTHING for text in column.cells] for column in case.columns]
+    answers = [_answers(replicate) for replicate in found]
+    row = (
+        '        <tr><th scope="row">%d <time class="quiet" datetime="%s">%s</time></th>\n'
+        f"          {_CELL * len(columns)}\n          <td>%s</td>\n        </tr>"
     )
+    rows = zip(range(1, len(found) + 1), moments, clocks, *columns, answers, strict=True)
+    return Markup("\n".join([row % texts for texts in rows]))  # noqa: S704  # as said, and escaped there
 
 
+def _answers(replicate: Replicate) -> str:
+    logits = _digest(replicate.logits_sha256) if replicate.logits_sha256 else NOTHING
+    shares = replicate.telemetry.reasons if replicate.telemetry else {}
+    if not shares:
+        return logits
+    reasons = [f"{reason.replace('_', ' ')} {units.percent(share)}" for reason, share in sorted(shares.items())]
+    return f'{logits}<span class="note">{escape(", ".join(reasons))}</span>'
+
+
+@lru_cache(KEPT)
 def _digest(sha256: str) -> str:
     whole = sha256 if sha256.isalnum() else str(escape(sha256))
     start = whole[:_DIGEST] if whole is sha256 else str(escape(sha256[:_DIGEST]))

@@ -10,16 +10,18 @@ from regress.guard import discards
 from regress.metric import METRICS
 from regress.recipe import own_flags
 from regress.site import units
+from regress.site.extract import Telemetry
 from regress.site.facts import Fact, median, medians
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from regress.site.extract import CaseResult, Extract, Replicate, Telemetry
+    from regress.site.extract import CaseResult, Extract, Replicate
     from regress.verdict import CheckReport, Verdict
 
 _OF_THE_ARTIFACT = ("model_lib_bytes", "param_bytes", "bits_per_param", "build_duration_s")
 """Metrics that no replicate has: the page shows them with the build."""
+_NOTHING_SAID = Telemetry()
 
 
 class Column(Fact, frozen=True, kw_only=True):
@@ -38,26 +40,6 @@ class Column(Fact, frozen=True, kw_only=True):
     cells: tuple[str, ...]
 
 
-class Row(Fact, frozen=True, kw_only=True):
-    """One replicate as the table writes it.
-
-    Attributes:
-        number: Its number, from 1.
-        started_at: When it started, for a machine.
-        clock: The same, for people.
-        cells: Its texts in the order of the columns.
-        logits_sha256: Digest of its logits; `None` where its harness tells none.
-        reasons: What held its clocks back, each with its share of the time; empty where nothing did.
-    """
-
-    number: int
-    started_at: str
-    clock: str
-    cells: tuple[str, ...]
-    logits_sha256: str | None
-    reasons: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunCase:
     """One case of a run.
@@ -68,7 +50,6 @@ class RunCase:
         verdicts: What was said of it.
         values: Metric to what each replicate says of it, `None` where it was not measured.
         columns: The metrics of its replicates, then the counters of their devices.
-        rows: The fresh processes that measured it.
         flags: Build flags that are not the defaults.
         discarded: How many replicates were not kept, and why; empty where all were.
         build_of: Place of the first case of the run that has the same artifact; its own where it is the first.
@@ -79,7 +60,6 @@ class RunCase:
     verdicts: Sequence[Verdict]
     values: Mapping[str, Sequence[float | None]]
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
     flags: Mapping[str, str]
     discarded: str
     build_of: int
@@ -129,14 +109,12 @@ def _case(key: str, result: CaseResult | None, said: Sequence[Verdict], build_of
     built = result.artifact if result else None
     replicates = result.replicates if result else ()
     values = dict(_values(replicates))
-    columns = (*_metrics(values), *_counters(replicates))
     return RunCase(
         key=key,
         result=result,
         verdicts=said,
         values=values,
-        columns=columns,
-        rows=tuple(_rows(replicates, columns)),
+        columns=(*_metrics(values), *_counters(replicates)),
         flags=own_flags(built.flags) if built else {},
         discarded=discards(result) if result else "",
         build_of=build_of,
@@ -149,24 +127,6 @@ def _values(replicates: Sequence[Replicate]) -> Iterator[tuple[str, list[float |
     for name in METRICS:
         if name in measured and name not in _OF_THE_ARTIFACT:
             yield name, medians([replicate.samples.get(name, ()) for replicate in replicates])
-
-
-def _rows(replicates: Sequence[Replicate], columns: Sequence[Column]) -> Iterator[Row]:
-    cells = list(zip(*(column.cells for column in columns), strict=True)) or [()] * len(replicates)
-    for number, replicate in enumerate(replicates):
-        started_at = units.iso(replicate.started_at)
-        yield Row(
-            number=number + 1,
-            started_at=started_at,
-            clock=started_at[11:19],
-            cells=cells[number],
-            logits_sha256=replicate.logits_sha256,
-            reasons=_reasons(replicate.telemetry.reasons) if replicate.telemetry else "",
-        )
-
-
-def _reasons(shares: Mapping[str, float]) -> str:
-    return ", ".join([f"{reason.replace('_', ' ')} {units.percent(share)}" for reason, share in sorted(shares.items())])
 
 
 def _metrics(measured: Mapping[str, Sequence[float | None]]) -> Iterator[Column]:
@@ -182,26 +142,16 @@ def _metrics(measured: Mapping[str, Sequence[float | None]]) -> Iterator[Column]
 
 
 def _counters(replicates: Sequence[Replicate]) -> Iterator[Column]:
-    for label, written in _COUNTERS.items():
-        cells = tuple([written(replicate.telemetry) if replicate.telemetry else "" for replicate in replicates])
+    """What the device said of itself."""
+    said = [replicate.telemetry or _NOTHING_SAID for replicate in replicates]
+    columns = {
+        "Clock": ["" if each.clock_hz is None else f"{each.clock_hz.median / 1e6:,.0f} MHz" for each in said],
+        "Power": ["" if each.power_w is None else f"{each.power_w:,.0f} W" for each in said],
+        "Hottest": ["" if each.temperature_celsius is None else f"{each.temperature_celsius:.0f} °C" for each in said],
+    }
+    for label, cells in columns.items():
         if any(cells):
-            yield Column(label=label, cells=cells)
-
-
-def _clock(telemetry: Telemetry) -> str:
-    return "" if telemetry.clock_hz is None else f"{telemetry.clock_hz.median / 1e6:,.0f} MHz"
-
-
-def _power(telemetry: Telemetry) -> str:
-    return "" if telemetry.power_w is None else f"{telemetry.power_w:,.0f} W"
-
-
-def _hottest(telemetry: Telemetry) -> str:
-    return "" if telemetry.temperature_celsius is None else f"{telemetry.temperature_celsius:.0f} °C"
-
-
-_COUNTERS = {"Clock": _clock, "Power": _power, "Hottest": _hottest}
-"""What the device said of itself: head of the column to what writes it."""
+            yield Column(label=label, cells=tuple(cells))
 
 
 def _command(record: Extract, report: CheckReport | None, cases: Sequence[RunCase]) -> str:

@@ -67,7 +67,7 @@ def test_cases_are_in_the_records_order_those_that_vanished_last() -> None:
 
     assert [case.key for case in found.cases] == [OTHER, CASE, "gone/q/t/p1+1"]
     gone = found.cases[-1]
-    assert (gone.result, gone.rows, gone.columns, gone.flags, gone.discarded) == (None, (), (), {}, "")
+    assert (gone.result, gone.columns, gone.flags, gone.discarded) == (None, (), {}, "")
     assert [verdict.reason for verdict in gone.verdicts] == ["case_vanished"]
 
 
