@@ -30,7 +30,7 @@ class Server(ThreadingTCPServer):
 
     Args:
         folder: What is served; it may be made later.
-        host: A name, or an address of either family.
+        host: A name, or an address of either family, with or without the brackets that stand around it in a URL.
         port: Number of the port; a free one where `None`.
 
     Raises:
@@ -41,9 +41,9 @@ class Server(ThreadingTCPServer):
     daemon_threads = True
 
     def __init__(self, folder: Path, host: str, port: int | None) -> None:
-        self._host = host
+        self._host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         try:
-            self.address_family, address = _resolved(host, port or 0)
+            self.address_family, address = _resolved(self._host, port or 0)
             super().__init__(address, partial(SimpleHTTPRequestHandler, directory=folder))
         except (OSError, UnicodeError) as error:
             raise _refusal(error, host, port) from error

@@ -80,8 +80,9 @@ def test_the_site_is_served_until_somebody_ends_it(folder: Path) -> None:
 
 
 @IPV6
-def test_an_address_of_ipv6_stands_in_brackets(folder: Path) -> None:
-    with serving(folder, "--host", "::1") as (child, address):
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_address_of_ipv6_stands_in_brackets(folder: Path, host: str) -> None:
+    with serving(folder, "--host", host) as (child, address):
         assert address.startswith("http://[::1]:")
         assert b"<!doctype html>" in first_page(address)
         assert end(child)[0] == 0
