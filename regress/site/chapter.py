@@ -87,6 +87,11 @@ class Task:
         """Size of all its records."""
         return sum(files.record.size_bytes for files in self.files)
 
+    @cached_property
+    def asked(self) -> tuple[str, ...]:
+        """Keys of the cases that the baseline has."""
+        return tuple(case.key for case in self.baseline.cases) if self.baseline else ()
+
     @property
     def of(self) -> str:
         """Digest of what the chapter is made of, but for the other runners."""
@@ -197,12 +202,12 @@ def _write_runs(task: Task, ledger: Ledger, found: dict[Files, Facts]) -> tuple[
 
 def _write_run(task: Task, ledger: Ledger, files: Files, facts: Facts, *, linked: bool) -> None:
     data, script, page = places.data_path(facts.run), places.run_path(facts.run, ".js"), places.run_path(facts.run)
-    of = digest([task.press.edition, files, linked])
+    of = digest([task.press.edition, files, linked, task.asked])
     if ledger.is_made((data, script, page), of):
         return
     path = task.press.history / files.name
     stored = history.read(path)
-    found = run_page(extract(stored, str(path)), history.report(task.press.history, files))
+    found = run_page(extract(stored, str(path)), history.report(task.press.history, files), task.asked)
     ledger.write(data, stored, of)
     ledger.write(script, payload.run_payload(found), of)
     ledger.write(page, task.press.pages().run(found, linked=linked).encode(), of)

@@ -352,6 +352,22 @@ def test_only_flags_that_all_builds_have_are_given() -> None:
     assert measured_again(make_broken())[6:] == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ([], []),
+        ([CASE], []),
+        ([CASE, OTHER], ["--case", CASE]),
+        # Of a case that the baseline no longer has nothing could be measured.
+        ([OTHER], []),
+    ],
+)
+def test_a_run_of_some_cases_is_measured_again_with_these(asked: list[str], named: list[str]) -> None:
+    shown = run_page_of(entry(make_record(make_case())), asked)
+
+    assert shlex.split(shown.command)[6:] == named
+
+
 @pytest.mark.parametrize("report", ["h200.toml", None])
 def test_the_command_is_one_that_the_command_line_takes(report: str | None) -> None:
     words = measured_again(flagged(cuda_graph="1"), report=report)
