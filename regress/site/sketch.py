@@ -93,7 +93,7 @@ class _Decision(Part, frozen=True):
 
 
 class _Verdict(Part, frozen=True):
-    case: CaseKey
+    case: str
     outcome: Outcome
     reason: Reason
     text: str
@@ -130,11 +130,22 @@ def sketch(record: bytes, report: bytes | None, name: str, report_name: str) -> 
         HistoryError: One of them is truncated, of a newer schema, or what is read of it is missing or out of range.
     """
     seen = decode_stored(record, _Record, newest=SCHEMA, name=name)
-    said = None if report is None else decode_stored(report, _Report, newest=REPORT_SCHEMA, name=report_name)
-    duplicate = first_duplicate(case.key for case in seen.cases)
+    keys = [case.key for case in seen.cases]
+    duplicate = first_duplicate(keys)
     if duplicate is not None:
         raise HistoryError(f"{name}: cases: '{duplicate}' stands twice")
+    said = None if report is None else _report(report, keys, report_name)
     return Facts(run=_run(seen, said), cases=tuple(_cases(seen.cases, said.verdicts if said else ())))
+
+
+def _report(data: bytes, keys: Sequence[str], name: str) -> _Report:
+    """What was said of a record with those cases; only the keys of others are looked at, as theirs were already."""
+    said = decode_stored(data, _Report, newest=REPORT_SCHEMA, name=name)
+    try:
+        msgspec.convert({verdict.case for verdict in said.verdicts}.difference(keys), set[CaseKey])
+    except msgspec.ValidationError as error:
+        raise HistoryError(f"{name}: verdicts: {error}") from error
+    return said
 
 
 def sketch_import(data: bytes, name: str) -> Facts:
