@@ -232,7 +232,7 @@ def test_a_report_that_cannot_be_is_named() -> None:
 def test_a_case_that_only_the_report_knows_has_the_name_of_one() -> None:
     """It becomes the name of a file."""
     record = make_record()
-    verdict = Verdict(case="../../x", outcome="missing", reason="vanished", text="")
+    verdict = Verdict(case="../../x", outcome="missing", reason="case_vanished", text="")
     report = encode(make_report(record, record, verdicts=[verdict]))
 
     with pytest.raises(HistoryError, match=r"^record\.check\.json: verdicts: Expected `str` matching regex"):
