@@ -5,8 +5,10 @@ Nothing but the standard library is loaded until the command is known.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
+import gc
 import importlib
 import io
 import os
@@ -33,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without `±` is no reason to fail
+    atexit.register(gc.freeze)  # Python would look for cycles in all that was loaded, only to end, for 0.03 s
     with outlets(os.environ):
         return _main(argv)
 
