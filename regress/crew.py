@@ -42,12 +42,12 @@ def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
         HistoryError: One of the processes was killed.
     """
     count = min(_processors(), len(sizes_bytes))
-    if count < 2 or sum(sizes_bytes) < WORTH_BYTES:  # noqa: PLR2004  # one is this one
-        with without_collector():
+    with without_collector():
+        if count < 2 or sum(sizes_bytes) < WORTH_BYTES:  # noqa: PLR2004  # one is this one
             yield map
-    else:
-        with _shared(count - 1) as run:
-            yield run
+        else:
+            with _shared(count - 1) as run:
+                yield run
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def _shared(others: int) -> Iterator[Crew]:
                 hands.submit(_take, left, done, lambda thing: pool.submit(function, thing).result())
                 for _ in range(others)
             ]
-            _take(left, done, lambda thing: function(copy(thing)))  # what is kept with a thing goes with it, as there
+            _take(left, done, lambda thing: function(copy(thing)))  # the others get copies, too, and keep none for long
             for each in given:
                 each.result()
             return [done[place] for place in sorted(done)]
