@@ -6,7 +6,9 @@ import gc
 import os
 import signal
 import threading
-from contextlib import contextmanager
+from collections import deque
+from contextlib import contextmanager, suppress
+from copy import copy
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from regress.errors import HistoryError
@@ -31,7 +33,7 @@ class Crew(Protocol):
 
 @contextmanager
 def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
-    """As many processes as there are processors, for much work; this one for little.
+    """As many processes as there are processors, this one among them, for much work; this one alone for little.
 
     Args:
         sizes_bytes: Size of the records to look at, of each thing that there is to do.
@@ -40,30 +42,66 @@ def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
         HistoryError: One of the processes was killed.
     """
     count = min(_processors(), len(sizes_bytes))
-    if count < 2 or sum(sizes_bytes) < WORTH_BYTES:  # noqa: PLR2004  # one is this one
-        with without_collector():
+    with without_collector():
+        if count < 2 or sum(sizes_bytes) < WORTH_BYTES:  # noqa: PLR2004  # one is this one
             yield map
-    else:
-        with _pool(count) as run:
-            yield run
+        else:
+            with _shared(count - 1) as run:
+                yield run
 
 
 @contextmanager
-def _pool(count: int) -> Iterator[Crew]:
-    """So many processes of their own: a fork of this one could inherit a lock that a thread of it holds."""
+def _shared(others: int) -> Iterator[Crew]:
+    """This process and so many others, not forks of it: one could inherit a lock that a thread of this one holds."""
     # Loaded here: they take longer than all else that one more run needs of this module.
-    from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor  # noqa: PLC0415  # as said
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # as said
+    from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor  # noqa: PLC0415  # likewise
     from multiprocessing import get_context  # noqa: PLC0415  # likewise
 
-    with ProcessPoolExecutor(count, get_context("spawn"), _begin) as pool:
+    with ThreadPoolExecutor(others) as hands, ProcessPoolExecutor(others, get_context("spawn"), _begin) as pool:
+
+        def run(function: Callable[[A], B], things: Iterable[A]) -> list[B]:
+            left, done = deque(enumerate(things)), dict[int, B]()
+            given = [
+                hands.submit(_take, left, done, lambda thing: pool.submit(function, thing).result())
+                for _ in range(others)
+            ]
+            _take(left, done, lambda thing: function(copy(thing)))  # the others get copies, too, and keep none for long
+            for each in given:
+                each.result()
+            return [done[place] for place in sorted(done)]
+
+        for _ in range(others):
+            pool.submit(os.getpid)  # each starts one: what has not begun when this process fails could not be ended
         try:
-            yield pool.map
+            yield run
         except BrokenProcessPool as error:
             raise HistoryError(
                 "a process that shared the work was killed", hint="it may have been for memory; try it again"
             ) from error
         finally:
             _end(pool)
+
+
+def _take(left: deque[tuple[int, A]], done: dict[int, B], do: Callable[[A], B]) -> None:
+    """Does one thing after the other that nobody else has taken; where one fails, none is left for anybody.
+
+    A pool would be given all at once, and have each process take one more than it works on: there is no knowing then
+    what this process may take.
+    """
+    try:
+        for place, thing in _rest(left):
+            done[place] = do(thing)
+    except BaseException:
+        left.clear()
+        raise
+
+
+def _rest(left: deque[A]) -> Iterator[A]:
+    """What is left, for several threads at once."""
+    with suppress(IndexError):
+        while True:
+            yield left.popleft()
 
 
 def _end(pool: ProcessPoolExecutor) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess  # noqa: TID251  # a child that is killed while it waits
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,17 +41,49 @@ def test_several_processes_write_the_site_that_one_writes(tmp_path: Path, monkey
     assert several == one
 
 
-def test_the_work_is_done_elsewhere_and_its_results_are_in_order() -> None:
+def test_the_work_is_done_here_and_elsewhere_and_its_results_are_in_order() -> None:
     with crew([1, 1]) as run:
-        found = list(run(_slow_first, [0.3, 0.0]))
+        found = list(run(_slow_first, [0.5, 0.4, 0.3, 0.2]))
 
-    assert [seconds for seconds, _ in found] == [0.3, 0.0]
-    assert os.getpid() not in {process for _, process in found}
+    assert [seconds for seconds, _ in found] == [0.5, 0.4, 0.3, 0.2]
+    assert len({process for _, process in found}) == 2
+    assert os.getpid() in {process for _, process in found}
 
 
 def _slow_first(seconds: float) -> tuple[float, int]:
     time.sleep(seconds)
     return seconds, os.getpid()
+
+
+def test_what_is_kept_with_a_thing_is_not_kept_for_longer_than_the_work_takes() -> None:
+    """Of a thing that is sent elsewhere it cannot be."""
+    things = [Thing(), Thing()]
+    with crew([1, 1]) as run:
+        list(run(_keep, things))
+
+    assert [vars(thing) for thing in things] == [{}, {}]
+
+
+class Thing:
+    kept: list[int]
+
+
+def _keep(thing: Thing) -> None:
+    thing.kept = [0] * 1000
+
+
+def test_what_fails_here_is_told_of_and_the_others_take_no_more() -> None:
+    started = time.monotonic()
+    with pytest.raises(ValueError, match="here"), crew([1, 1]) as run:
+        list(run(partial(_fail_here, os.getpid()), [60, 60, 60]))
+
+    assert time.monotonic() - started < 30
+
+
+def _fail_here(process: int, seconds: float) -> None:
+    if os.getpid() == process:
+        raise ValueError("here")
+    time.sleep(seconds)
 
 
 def test_a_file_that_cannot_be_written_elsewhere_is_named(tmp_path: Path) -> None:
@@ -65,11 +98,13 @@ def test_a_file_that_cannot_be_written_elsewhere_is_named(tmp_path: Path) -> Non
 
 def test_a_process_that_is_killed_is_told_of() -> None:
     with pytest.raises(HistoryError, match="was killed"), crew([1, 1]) as run:
-        list(run(_die, [1, 2]))
+        list(run(partial(_die_elsewhere, os.getpid()), [1, 1]))
 
 
-def _die(_: int) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def _die_elsewhere(process: int, seconds: float) -> None:
+    time.sleep(seconds)  # long enough for both to take one
+    if os.getpid() != process:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 TWO = """
@@ -77,13 +112,13 @@ import time
 from multiprocessing import active_children
 from regress import crew
 
-crew.WORTH_BYTES, crew._processors = 0, lambda: 2
-with crew.crew([1, 1]) as run:
-    list(run(abs, [1, 2]))
+crew.WORTH_BYTES, crew._processors = 0, lambda: 3
+with crew.crew([1, 1, 1]) as run:
+    list(run(time.sleep, [1, 1, 1]))
     print(*[child.pid for child in active_children()], flush=True)
     time.sleep(60)
 """
-"""Has two processes, says which, and would keep them for a minute."""
+"""Has two more processes, says which, and would keep them for a minute."""
 
 
 def test_processes_end_with_the_one_that_started_them_were_it_killed() -> None:
