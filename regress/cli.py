@@ -36,7 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     atexit.register(gc.freeze)  # else Python looks for cycles in all that it loaded, which ends with the process anyway
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without `±` is no reason to fail
-    atexit.register(gc.freeze)  # Python would look for cycles in all that was loaded, only to end, for 0.03 s
     with outlets(os.environ):
         return _main(argv)
 
