@@ -6,6 +6,7 @@ is made.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
 
@@ -208,8 +209,8 @@ def _cases(results: Sequence[_Case], verdicts: Sequence[_Verdict]) -> Iterator[C
     said: dict[str, list[Said]] = {}
     for verdict in verdicts:
         said.setdefault(verdict.case, []).append(_said(verdict))
-    for result in results:
-        yield _case(result, tuple(said.pop(result.key, ())))
+    for result, values in zip(results, _values(results), strict=True):
+        yield _case(result, values, tuple(said.pop(result.key, ())))
     for key, of_vanished in said.items():
         yield Case(key=key, said=tuple(of_vanished))
 
@@ -226,11 +227,11 @@ def _said(verdict: _Verdict) -> Said:
     )
 
 
-def _case(result: _Case, said: tuple[Said, ...]) -> Case:
+def _case(result: _Case, values: dict[str, Value], said: tuple[Said, ...]) -> Case:
     built, failure = result.artifact, result.failure
     return Case(
         key=result.key,
-        values=_values([replicate.samples for replicate in result.replicates]),
+        values=values,
         model_digest=built.model.digest if built else "",
         artifact=built.digest if built else "",
         flags=own_flags(built.flags) if built else {},
@@ -241,8 +242,14 @@ def _case(result: _Case, said: tuple[Said, ...]) -> Case:
     )
 
 
-def _values(replicates: Sequence[_Samples]) -> dict[str, Value]:
-    """Metric to its value, of which a replicate has the median of its timed repeats."""
-    by_metric = zip(*map(_SAMPLES_OF, replicates), strict=True)
-    measured = ([value for value in medians(samples) if value is not None] for samples in by_metric)
-    return {metric: value_of(values) for metric, values in zip(SHOWN, measured, strict=False) if values}
+def _values(results: Sequence[_Case]) -> list[dict[str, Value]]:
+    """Metric to its value, of each case; what it is of are the medians of each replicate's timed repeats."""
+    found: list[dict[str, Value]] = [{} for _ in results]
+    ends = list(accumulate(len(result.replicates) for result in results))
+    every = [replicate.samples for result in results for replicate in result.replicates]
+    for metric, samples in zip(SHOWN, zip(*map(_SAMPLES_OF, every), strict=True), strict=False):
+        measured = medians(samples)
+        for values, begin, end in zip(found, [0, *ends], ends, strict=False):
+            if own := list(filter(None, measured[begin:end])):  # none is zero
+                values[metric] = value_of(own)
+    return found
