@@ -8,7 +8,6 @@ import signal
 import threading
 from collections import deque
 from contextlib import contextmanager, suppress
-from copy import copy
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from regress.errors import HistoryError
@@ -66,7 +65,7 @@ def _shared(others: int) -> Iterator[Crew]:
                 hands.submit(_take, left, done, lambda thing: pool.submit(function, thing).result())
                 for _ in range(others)
             ]
-            _take(left, done, lambda thing: function(copy(thing)))  # the others get copies, too, and keep none for long
+            _take(left, done, function)
             for each in given:
                 each.result()
             return [done[place] for place in sorted(done)]

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from regress.baseline import Baseline
-    from regress.crew import Crew
     from regress.site.chapter import Chapter
-    from regress.site.name import SeriesName
 
 
 class _Made(msgspec.Struct, frozen=True, array_like=True):
@@ -122,34 +120,11 @@ def _chapters(press: Press, held: Mapping[str, Baseline]) -> list[Chapter]:
         Task(press=press, runner=runner, files=tuple(own), baseline=held.get(runner))
         for runner, own in groupby(files, key=lambda files: files.folder)
     ]
-    chapters = {task.runner: chapter.current(task) for task in tasks}
-    stale = [task for task in tasks if chapters[task.runner] is None]
+    found = {task.runner: chapter.current(task) for task in tasks}
+    stale = [task for task in tasks if found[task.runner] is None]
     with crew([task.size_bytes for task in stale]) as run:
-        names = dict(zip((task.runner for task in stale), run(chapter.series_of, stale), strict=True))
-        names |= {runner: found.series for runner, found in chapters.items() if found}
-        return _written(tasks, chapters, names, run)
-
-
-def _written(
-    tasks: Sequence[Task],
-    chapters: dict[str, Chapter | None],
-    names: dict[str, tuple[SeriesName, ...]],
-    run: Crew,
-) -> list[Chapter]:
-    """The chapters of all runners, each with the names of the series that there are in the others.
-
-    Once more, where a record could not be read as far as its own page shows it, and a series is gone with it.
-    """
-    while True:
-        every = [name for task in tasks for name in names[task.runner]]
-        wanted = digest(every)
-        stale = [task for task in tasks if not (known := chapters[task.runner]) or known.names != wanted]
-        written = run(partial(chapter.write, names=every), stale)
-        chapters.update(zip((task.runner for task in stale), written, strict=True))
-        found = {task.runner: each for task in tasks if (each := chapters[task.runner])}
-        if all(each.series == names[runner] for runner, each in found.items()):
-            return list(found.values())
-        names = {runner: each.series for runner, each in found.items()}
+        found.update(zip((task.runner for task in stale), run(chapter.write, stale), strict=True))
+    return [each for each in found.values() if each]
 
 
 def _whole(chapters: Sequence[Chapter], tables: Sequence[str]) -> render.Whole:

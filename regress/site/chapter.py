@@ -1,4 +1,4 @@
-"""The chapter: all pages of one runner, made without knowing more of the others than their series' names."""
+"""The chapter: all pages of one runner, made without knowing anything of the others."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ from regress.site import payload, places, render, table
 from regress.site.extract import extract
 from regress.site.facts import in_order, numbered
 from regress.site.ledger import Ledger, Made, is_whole, keep, recall
-from regress.site.name import SeriesName
 from regress.site.overview import Runner, view_of
 from regress.site.run import run_page
 from regress.site.shelf import shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from regress.baseline import Baseline
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from regress.site.facts import Facts
     from regress.site.overview import View
     from regress.site.plotly import Script
-    from regress.site.series import Series
     from regress.site.shelf import Shelf
 
 
@@ -94,7 +91,7 @@ class Task:
 
     @property
     def of(self) -> str:
-        """Digest of what the chapter is made of, but for the other runners."""
+        """Digest of what the chapter is made of."""
         return digest([self.press.edition, self.files, self.baseline])
 
     @property
@@ -102,7 +99,6 @@ class Task:
         """Where the chapter is kept."""
         return self.press.kept(self.press.destination) / f"{self.runner}.msgpack"
 
-    @cached_property
     def shelf(self) -> Shelf:
         """What the files say."""
         kept = self.press.kept(self.press.history) / f"{self.runner}.msgpack"
@@ -113,23 +109,16 @@ class Chapter(msgspec.Struct, frozen=True, kw_only=True):
     """What was written of one runner.
 
     Attributes:
-        of: Digest of what it was made of, but for the other runners.
-        names: Digest of the names of all series of the site.
+        of: Digest of what it was made of.
         made: Its files.
         runner: What the pages over all runners show of it; `None` where no file of it can be used.
         unusable: What is wrong with each file that it was made without.
     """
 
     of: str
-    names: str
     made: dict[str, Made]
     runner: Runner | None
     unusable: tuple[str, ...]
-
-    @property
-    def series(self) -> tuple[SeriesName, ...]:
-        """The names of its series."""
-        return _named(self.runner.name, (line.key for line in self.runner.lines)) if self.runner else ()
 
 
 def current(task: Task) -> Chapter | None:
@@ -144,32 +133,16 @@ def current(task: Task) -> Chapter | None:
     return chapter if all(is_whole(root, name, made) for name, made in chapter.made.items()) else None
 
 
-def series_of(task: Task) -> tuple[SeriesName, ...]:
-    """The names of a runner's series, for what is written of others; its facts are on the shelf then."""
-    return _named(task.runner, {case.key for facts in task.shelf.facts.values() for case in facts.cases})
-
-
-def _named(runner: str, keys: Iterable[str]) -> tuple[SeriesName, ...]:
-    """The names of those series, in an order that depends on nothing else."""
-    return tuple(SeriesName(runner=runner, key=key) for key in sorted(keys, key=numbered))
-
-
-def write(task: Task, names: Sequence[SeriesName]) -> Chapter:
-    """Writes the pages of a runner.
-
-    Args:
-        task: What and where.
-        names: The names of all series of the site.
-    """
+def write(task: Task) -> Chapter:
+    """Writes the pages of a runner."""
     earlier = recall(task.kept, Chapter)
     ledger = Ledger(task.press.destination, earlier.made if earlier else {})
-    shelf = task.shelf
+    shelf = task.shelf()
     view, unusable = _write_runs(task, ledger, dict(shelf.facts))
     if view:
-        _write_series(task, ledger, view, names)
+        _write_series(task, ledger, view)
     chapter = Chapter(
         of=task.of,
-        names=digest(names),
         made=ledger.made,
         runner=view.runner if view else None,
         unusable=(*shelf.unusable, *unusable),
@@ -213,16 +186,17 @@ def _write_run(task: Task, ledger: Ledger, files: Files, facts: Facts, *, linked
     ledger.write(page, task.press.pages().run(found, linked=linked).encode(), of)
 
 
-def _write_series(task: Task, ledger: Ledger, view: View, names: Sequence[SeriesName]) -> None:
+def _write_series(task: Task, ledger: Ledger, view: View) -> None:
     """Writes the pages of a runner's series, and the data of its pages over prompt lengths, which others show, too."""
     pages, paged = task.press.pages(), view.paged
     for each in view.runner.lengths:
         ledger.write(places.lengths_path(each, ".js"), payload.lengths_payload(each))
     lengths = {length.key: each for each in view.runner.lengths for length in each.lengths}
+    ordered = sorted(view.series, key=lambda series: numbered(series.key))
     lines: list[str] = []
     for series in view.series:
         events = [event for event in view.runner.events if event.case == series.key]
-        siblings = _siblings(series, names)
+        siblings = [other for other in ordered if other.model == series.model and other is not series]
         ledger.write(places.series_path(series, ".js"), payload.payload(series, paged))
         own = table.lines(series)
         lines += table.index_lines(series, own)
@@ -231,10 +205,3 @@ def _write_series(task: Task, ledger: Ledger, view: View, names: Sequence[Series
         page = pages.series(series, events, siblings, paged, lengths.get(series.key))
         ledger.write(places.series_path(series), page.encode())
     ledger.write(places.index_path(task.runner), table.text([table.INDEX_HEAD, *lines]))
-
-
-def _siblings(series: Series, names: Sequence[SeriesName]) -> list[SeriesName]:
-    """The other series of the model, those of the same runner first; the others' in order of their names."""
-    own = (series.runner, series.key)
-    others = [name for name in names if name.model == series.model and (name.runner, name.key) != own]
-    return sorted(others, key=lambda each: each.runner != series.runner)

@@ -18,7 +18,7 @@ from regress.site.baselines import baseline_pages
 from regress.site.curves import curves
 from regress.site.devices import SORTABLE, comparisons, filters
 from regress.site.index import CSV
-from regress.site.rows import rows, siblings
+from regress.site.rows import rows
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from regress.site.extract import Extract
     from regress.site.facts import Run, Value
     from regress.site.lengths import Lengths, LengthsName
-    from regress.site.name import SeriesName
     from regress.site.overview import Runner
     from regress.site.regressions import Event
     from regress.site.run import RunPage
@@ -148,7 +147,7 @@ class Pages:
         self,
         series: Series,
         events: Sequence[Event],
-        siblings: Sequence[SeriesName],
+        siblings: Sequence[Series],
         paged: Container[str],
         lengths: Lengths | None = None,
     ) -> str:
@@ -157,7 +156,7 @@ class Pages:
         Args:
             series: The series.
             events: What got worse in it.
-            siblings: Series of the same model.
+            siblings: The other series of its model on the same runner.
             paged: Ids of the runs that have a page.
             lengths: The same model over prompt lengths; `None` where there is one length alone.
         """
@@ -279,7 +278,6 @@ _FILTERS = {
     "run_name": _run_name,
     "run_url": _run_url,
     "series_url": lambda series: quote(places.series_path(series)),
-    "siblings": siblings,
     "size": units.size,
     "slot": svg.slot,
     "spark": _spark,

@@ -1,11 +1,7 @@
-"""What the page of a series has dozens of, as HTML: rows of its table, and ways to other series.
-
-There are hundreds of such pages, and a template would take twice as long for each.
-"""
+"""The rows of a series' table as HTML, fifty on each of hundreds of pages: a template would take twice as long."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -18,14 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
     from regress.site.facts import Fault
-    from regress.site.name import SeriesName
     from regress.site.series import Point, Series
 
 _FAILED = '<tr class="failed">'
 _ELSEWHERE = '<span class="note">another machine, harness or weights than now</span>'
 _UNJUDGED = '<span class="quiet">not judged</span>'
-_KEPT = 4096
-"""Series of which the way to them is written once: those of a model name each other."""
 
 
 def rows(series: Series, shown: Iterable[Point], paged: Container[str], root: str) -> Markup:
@@ -39,23 +32,6 @@ def rows(series: Series, shown: Iterable[Point], paged: Container[str], root: st
     """
     now = series.newest.segment
     return Markup("\n".join([_row(series, point, now, paged, root) for point in shown]))  # noqa: S704  # escaped there
-
-
-def siblings(names: Iterable[SeriesName], root: str) -> Markup:
-    """Items of a list: a link to each series, and what it is of.
-
-    Args:
-        names: The series.
-        root: The way from the page to the site's root.
-    """
-    return Markup("\n".join([_sibling(name, root) for name in names]))  # noqa: S704  # escaped there
-
-
-@lru_cache(_KEPT)
-def _sibling(name: SeriesName, root: str) -> str:
-    about = escape(f"{name.quantization} \N{MIDDLE DOT} {name.target} on {name.runner}")
-    link = f'<a href="{root}{quote(places.series_path(name))}">{escape(name.workload)}</a>'
-    return f'      <li>{link} <span class="quiet">{about}</span></li>'
 
 
 def _row(series: Series, point: Point, now: int, paged: Container[str], root: str) -> str:

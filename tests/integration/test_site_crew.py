@@ -55,23 +55,6 @@ def _slow_first(seconds: float) -> tuple[float, int]:
     return seconds, os.getpid()
 
 
-def test_what_is_kept_with_a_thing_is_not_kept_for_longer_than_the_work_takes() -> None:
-    """Of a thing that is sent elsewhere it cannot be."""
-    things = [Thing(), Thing()]
-    with crew([1, 1]) as run:
-        list(run(_keep, things))
-
-    assert [vars(thing) for thing in things] == [{}, {}]
-
-
-class Thing:
-    kept: list[int]
-
-
-def _keep(thing: Thing) -> None:
-    thing.kept = [0] * 1000
-
-
 def test_what_fails_here_is_told_of_and_the_others_take_no_more() -> None:
     started = time.monotonic()
     with pytest.raises(ValueError, match="here"), crew([1, 1]) as run:

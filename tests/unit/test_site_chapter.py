@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from regress.errors import HistoryError
     from regress.site.chapter import Chapter, Task
     from regress.site.lengths import Lengths, LengthsName
-    from regress.site.name import SeriesName
 
 BENCH = "bench/2026/10"
 LONGER = OTHER.replace("p64", "p128")
@@ -247,9 +246,9 @@ def test_one_more_run_leaves_the_pages_of_other_runs_and_runners_alone(
     made: list[str] = []
     write, read = chapter.write, extract
 
-    def noted_write(task: Task, names: Sequence[SeriesName]) -> Chapter:
+    def noted_write(task: Task) -> Chapter:
         made.append(task.runner)
-        return write(task, names)
+        return write(task)
 
     def noted_read(data: bytes, name: str) -> Extract:
         made.append(name)
@@ -330,18 +329,17 @@ def test_a_runner_that_has_one_length_left_is_shown_beside_no_other(site: Site) 
     assert not tree.all("ul", "siblings")
 
 
-def test_a_series_leads_to_the_others_of_its_model_its_own_runners_first_and_the_short_ones(site: Site) -> None:
+def test_a_series_leads_to_the_others_of_its_model_the_short_ones_first_and_to_other_devices(site: Site) -> None:
     root = site.build()
-    text = (root / "series" / "elsewhere" / "tiny~q4f16_1~llvm~p256+16.html").read_text(encoding="utf-8")
+    text = (root / "series" / "bench" / "tiny~q4f16_1~llvm~p64+16.html").read_text(encoding="utf-8")
 
     links = [link.get("href") for link in read_html(text).one("ul", "siblings").all("a")]
     assert [link.removeprefix("../../series/").replace("%2B", "+") for link in links] == [
-        "elsewhere/tiny~q4f16_1~llvm~p64+16.html",
-        "elsewhere/tiny~q4f16_1~llvm~p1024+16.html",
         "bench/tiny~q0f16~llvm~p64+16.html",
         "bench/tiny~q0f16~llvm~p128+16.html",
-        "bench/tiny~q4f16_1~llvm~p64+16.html",
     ]
+    assert "../../devices.html#?model=tiny&amp;workload=p64%2B16" in text
+
 
 
 def test_older_runs_have_a_page_only_where_something_leads_to_it(site: Site) -> None:

@@ -40,7 +40,6 @@ from site_entries import (
 from regress.baseline import Session
 from regress.recipe import FLAGS
 from regress.replicate import Discarded
-from regress.site.name import SeriesName
 from regress.site.parts import OUTCOMES
 from regress.site.places import badge_path, run_path, series_path
 from regress.site.render import MOST_ROWS
@@ -341,12 +340,12 @@ def test_a_series_shows_its_chart_without_a_script() -> None:
 
 
 def test_a_series_leads_to_the_others_of_its_model() -> None:
-    own, _ = view(entry(make_record(make_case(CASE), make_case(OTHER)))).series
+    own, other = view(entry(make_record(make_case(CASE), make_case(OTHER)))).series
 
-    root = read_html(pages().series(own, [], [SeriesName(runner="bench", key=OTHER)], ()))
+    root = read_html(pages().series(own, [], [other], ()))
 
     (item,) = root.one("ul", "siblings").all("li")
-    assert item.text == "p64+16 q0f16 · llvm on bench"
+    assert item.text == "p64+16 q0f16 · llvm"
     assert item.one("a").get("href") == "../../series/bench/tiny~q0f16~llvm~p64%2B16.html"
 
 
