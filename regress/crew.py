@@ -31,11 +31,12 @@ class Crew(Protocol):
 
 
 @contextmanager
-def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
+def crew(sizes_bytes: Sequence[int], meanwhile: Callable[[], object] = lambda: None) -> Iterator[Crew]:
     """As many processes as there are processors, this one among them, for much work; this one alone for little.
 
     Args:
         sizes_bytes: Size of the records to look at, of each thing that there is to do.
+        meanwhile: What this process does where nothing is left for it, and others are not done yet.
 
     Raises:
         HistoryError: One of the processes was killed.
@@ -45,12 +46,12 @@ def crew(sizes_bytes: Sequence[int]) -> Iterator[Crew]:
         if count < 2 or sum(sizes_bytes) < WORTH_BYTES:  # noqa: PLR2004  # one is this one
             yield map
         else:
-            with _shared(count - 1) as run:
+            with _shared(count - 1, meanwhile) as run:
                 yield run
 
 
 @contextmanager
-def _shared(others: int) -> Iterator[Crew]:
+def _shared(others: int, meanwhile: Callable[[], object]) -> Iterator[Crew]:
     """This process and so many others, not forks of it: one could inherit a lock that a thread of this one holds."""
     # Loaded here: they take longer than all else that one more run needs of this module.
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # as said
@@ -66,6 +67,7 @@ def _shared(others: int) -> Iterator[Crew]:
                 for _ in range(others)
             ]
             _take(left, done, function)
+            meanwhile()
             for each in given:
                 each.result()
             return [done[place] for place in sorted(done)]

@@ -5,7 +5,7 @@ scan ─► chapter of each runner, where it is not current ─► pages over al
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from regress.errors import HistoryError
 from regress.history import Stamp
 from regress.record import digest
 from regress.site import chapter, index, payload, places, plotly, render, units
-from regress.site.baselines import held_by_runner
+from regress.site.baselines import baseline_pages, held_by_runner
 from regress.site.chapter import Press, Task
 from regress.site.ledger import Ledger, Made, keep, recall
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from regress.baseline import Baseline
+    from regress.site.baselines import BaselinePage
     from regress.site.chapter import Chapter
 
 
@@ -105,15 +106,23 @@ def _write(press: Press, baselines: Mapping[str, Baseline], assets: Path, tables
     ledger = Ledger(press.destination, known.made if (known := recall(kept, _Made)) else {})
     for name, data in _assets(assets, press.script):
         ledger.write(name, data)
-    chapters = _chapters(press, held_by_runner(baselines))
+    numbers = cache(partial(baseline_pages, baselines))
+
+    def prepare() -> None:
+        """Does what takes long and needs no chapter: the numbers take scipy, which is slow to load."""
+        press.pages().load()
+        numbers()
+
+    chapters = _chapters(press, held_by_runner(baselines), prepare)
     whole = _whole(chapters, tables)
     of = digest([press.edition, [(each.of, each.unusable) for each in chapters]])
-    _write_over_all(whole, of, baselines, press, ledger)
+    _write_baselines(whole, digest([press.edition, list(baselines.items())]), numbers, press, ledger)
+    _write_over_all(whole, of, press, ledger)
     keep(kept, _Made(ledger.made))
     return whole
 
 
-def _chapters(press: Press, held: Mapping[str, Baseline]) -> list[Chapter]:
+def _chapters(press: Press, held: Mapping[str, Baseline], meanwhile: Callable[[], object]) -> list[Chapter]:
     """The chapters of all runners, each with its baseline: those that are current, and the others written."""
     files = sorted(history.files(press.history), key=lambda files: files.folder)  # `a` before `a-b`, as `a/` is not
     tasks = [
@@ -122,7 +131,7 @@ def _chapters(press: Press, held: Mapping[str, Baseline]) -> list[Chapter]:
     ]
     found = {task.runner: chapter.current(task) for task in tasks}
     stale = [task for task in tasks if found[task.runner] is None]
-    with crew([task.size_bytes for task in stale]) as run:
+    with crew([task.size_bytes for task in stale], meanwhile) as run:
         found.update(zip((task.runner for task in stale), run(chapter.write, stale), strict=True))
     return [each for each in found.values() if each]
 
@@ -141,19 +150,19 @@ def _whole(chapters: Sequence[Chapter], tables: Sequence[str]) -> render.Whole:
     )
 
 
-def _write_over_all(
-    whole: render.Whole, of: str, baselines: Mapping[str, Baseline], press: Press, ledger: Ledger
+def _write_baselines(
+    whole: render.Whole, of: str, numbers: Callable[[], list[BaselinePage]], press: Press, ledger: Ledger
 ) -> None:
-    """The pages over all runners, which are made of all chapters.
+    """The page of the baselines, whose numbers change with these alone, and with their order: it says which is held."""
+    held = digest([of, [runner.name for runner in whole.runners]])
+    ledger.make("baselines.html", held, lambda: press.pages().baselines(numbers(), whole))
 
-    That of the baselines takes numbers which change with the baselines alone, and their order, which says which one is
-    held; and scipy, which takes long to load.
-    """
+
+def _write_over_all(whole: render.Whole, of: str, press: Press, ledger: Ledger) -> None:
+    """The pages over all runners, which are made of all chapters."""
     pages = press.pages()
-    held = digest([press.edition, list(baselines.items()), [runner.name for runner in whole.runners]])
     ledger.make("compare.html", press.edition, pages.compare)
     ledger.make("method.html", press.edition, pages.method)
-    ledger.make("baselines.html", held, lambda: pages.baselines(baselines, whole))
     ledger.make("devices.html", of, lambda: pages.devices(whole))
     _write_lengths(whole, press, ledger)
     ledger.make("regressions.html", of, lambda: pages.regressions(whole))

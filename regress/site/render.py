@@ -14,19 +14,18 @@ from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, Stric
 
 from regress.site import parts, places, svg, units
 from regress.site.badge import badge_of
-from regress.site.baselines import baseline_pages
 from regress.site.curves import curves
 from regress.site.devices import SORTABLE, comparisons, filters
 from regress.site.index import CSV
 from regress.site.rows import rows
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Container, Sequence
     from pathlib import Path
 
     from markupsafe import Markup
 
-    from regress.baseline import Baseline
+    from regress.site.baselines import BaselinePage
     from regress.site.extract import Extract
     from regress.site.facts import Run, Value
     from regress.site.lengths import Lengths, LengthsName
@@ -87,6 +86,11 @@ class Pages:
         self._environment.filters.update(_FILTERS)
         self._environment.globals.update(_GLOBALS, site_title=title, plotly=plotly)
 
+    def load(self) -> None:
+        """Reads all templates, which each is else when it is first needed."""
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)
+
     def index(self, whole: Whole) -> str:
         """`index.html`."""
         return self._render(
@@ -121,10 +125,10 @@ class Pages:
         )
         return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
-    def baselines(self, baselines: Mapping[str, Baseline], whole: Whole) -> str:
+    def baselines(self, baselines: Sequence[BaselinePage], whole: Whole) -> str:
         """`baselines.html`; baselines of runners that have no runs are shown, too."""
         known = {runner.name for runner in whole.runners}
-        return self._render("baselines.html", here="baselines", baselines=baseline_pages(baselines), known=known)
+        return self._render("baselines.html", here="baselines", baselines=baselines, known=known)
 
     def compare(self) -> str:
         """`compare.html`."""

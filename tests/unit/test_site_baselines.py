@@ -70,7 +70,7 @@ def test_of_two_baselines_of_a_runner_the_last_one_is_held_and_both_are_shown() 
         ("bench", "b.toml", "b.toml", 1),
         ("bench", "a.toml", "b.toml", 1),
     ]
-    alone, first, second = read_html(pages().baselines(files, whole(entry()))).all("p", "more")
+    alone, first, second = read_html(pages().baselines(baseline_pages(files), whole(entry()))).all("p", "more")
     assert alone.text.startswith("z.toml. What is judged")
     assert first.text.startswith("b.toml: the pages of bench are held against this one.")
     assert second.text.startswith("a.toml: nothing is held against it, the pages of bench are against b.toml.")

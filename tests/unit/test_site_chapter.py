@@ -341,7 +341,6 @@ def test_a_series_leads_to_the_others_of_its_model_the_short_ones_first_and_to_o
     assert "../../devices.html#?model=tiny&amp;workload=p64%2B16" in text
 
 
-
 def test_older_runs_have_a_page_only_where_something_leads_to_it(site: Site) -> None:
     """The first bad run, the last good one before it and the one in order again: but not the run after that."""
     root = site.build()
