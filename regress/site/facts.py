@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
-from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 from regress.record import Environment, Stage  # noqa: TC001  # as above
 from regress.verdict import SEVERITY, Outcome
@@ -55,12 +54,14 @@ def medians(samples: Sequence[Sequence[float]]) -> list[float | None]:
     counts = set(map(len, samples))
     if len(counts) != 1:
         return [median(values) if values else None for values in samples]
-    count = counts.pop()  # nearly always there is one, and numpy takes half the time
+    count = counts.pop()  # nearly always there is one, and it takes half the time
     if not count:
         return [None] * len(samples)
-    ordered = np.sort(np.fromiter(chain.from_iterable(samples), float).reshape(-1, count), axis=1)
-    found: list[float | None] = ((ordered[:, (count - 1) // 2] + ordered[:, count // 2]) / 2).tolist()
-    return found
+    ordered = samples if count == 1 else map(sorted, samples)
+    after = count // 2
+    if count % 2:
+        return list(map(itemgetter(after), ordered))
+    return [(values[after - 1] + values[after]) / 2 for values in ordered]
 
 
 def value_of(values: Sequence[float]) -> Value:
