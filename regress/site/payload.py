@@ -15,7 +15,7 @@ from regress.site import units
 from regress.site.facts import RATES, SHOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Container, Sequence
 
     from regress.site.lengths import Lengths
     from regress.site.overview import Runner
@@ -164,6 +164,8 @@ def _script(function: str, data: dict[str, Any]) -> bytes:
 def _object(series: Series, points: Sequence[Point]) -> dict[str, Any]:
     labels = {label: number for number, label in enumerate(dict.fromkeys(point.label for point in points))}
     places = {point.run.id: number for number, point in enumerate(points)}
+    measured = {metric for point in points for metric in point.case.values}
+    judged = {said.metric for point in points for said in point.case.said}
     return {
         "runner": series.runner,
         "case": series.key,
@@ -176,9 +178,7 @@ def _object(series: Series, points: Sequence[Point]) -> dict[str, Any]:
         "usual": [int(point.usual) for point in points],
         "imported": [[number, point.run.imported] for number, point in enumerate(points) if point.run.imported],
         "broken": [[number, _fault(point)] for number, point in enumerate(points) if point.case.fault],
-        "metrics": {
-            metric: _columns(points, metric) for metric in SHOWN if any(p.case.values.get(metric) for p in points)
-        },
+        "metrics": {metric: _columns(points, metric, judged) for metric in SHOWN if metric in measured},
         "bands": {
             metric: {"level": _rounded(band.level), "tolerance": band.tolerance, "toolchain": band.toolchain}
             for metric, band in series.bands.items()
@@ -196,9 +196,8 @@ def _fault(point: Point) -> str:
     return f"{fault.stage} failed, {fault.how}: {fault.cause}" if fault else ""
 
 
-def _columns(points: Sequence[Point], metric: str) -> dict[str, Any]:
-    values = [point.value(metric) for point in points]
-    said = [point.case.verdict(metric) for point in points]
+def _columns(points: Sequence[Point], metric: str, judged: Container[str | None]) -> dict[str, Any]:
+    values = [point.case.values.get(metric) for point in points]
     columns: dict[str, Any] = {
         "label": METRICS[metric].label,
         "unit": METRICS[metric].unit,
@@ -208,15 +207,17 @@ def _columns(points: Sequence[Point], metric: str) -> dict[str, Any]:
         "high": _column([value.high if value else None for value in values]),
         "count": [value.count if value else 0 for value in values],
     }
-    if any(said):
+    if metric in judged:
+        said = [point.case.verdict(metric) for point in points]
         columns["outcome"] = [each.outcome if each else "" for each in said]
         columns["text"] = [[number, each.text] for number, each in enumerate(said) if each and each.outcome != "pass"]
     return columns
 
 
-def _column(values: Iterable[float | None]) -> msgspec.Raw:
+def _column(values: Sequence[float | None]) -> msgspec.Raw:
     """Numbers as they stand in JSON: to make floats of them once more would take half as long again."""
-    return msgspec.Raw(f"[{','.join(['null' if value is None else _WRITTEN % value for value in values])}]".encode())
+    written = ",".join(["null" if value is None else _WRITTEN for value in values])
+    return msgspec.Raw(f"[{written % tuple([value for value in values if value is not None])}]".encode())
 
 
 def _rounded(value: float) -> float:

@@ -11,7 +11,7 @@ import msgspec
 from regress.site import units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from regress.site.facts import Value
@@ -59,8 +59,7 @@ def _lines(point: Point, numbers: Iterator[str]) -> Iterator[str]:
     before, after = _around_flags(
         run.id, run.recorded_at, point.label, run.environment.fingerprint[:8], run.harness_of(point.case)[:8]
     )
-    flags = " ".join([f"{name}={value}" for name, value in sorted(point.case.flags.items())])
-    about = before + _field(_plain(flags)) + after
+    about = before + (_flags(point.case.flags) if point.case.flags else "") + after
     if not point.case.values:
         failure = _field(_plain(f"{fault.how}: {fault.cause}")) if fault else ""
         yield f"{about},,,,,0,{point.outcome or ''},,{failure}"
@@ -75,6 +74,10 @@ def _lines(point: Point, numbers: Iterator[str]) -> Iterator[str]:
 def _around_flags(run_id: str, recorded_at: datetime, label: str, machine: str, harness: str) -> tuple[str, str]:
     """The fields of a run that all its cases have, before the flags of a case and after them."""
     return f"{run_id},{units.iso(recorded_at)},{_field(_plain(label))},", f",{machine},{harness}"
+
+
+def _flags(flags: Mapping[str, str]) -> str:
+    return _field(_plain(" ".join([f"{name}={value}" for name, value in sorted(flags.items())])))
 
 
 def _plain(text: str) -> str:
