@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from regress.site import units
-from regress.site.facts import RATES
+from regress.site.facts import RATES, Fact
 
 if TYPE_CHECKING:
     from regress.site.series import Series
@@ -24,8 +23,7 @@ _CHARACTER, _MARGIN = 6.6, 12
 """Width of a character and of the margins of a badge's halves, in pixels."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Badge:
+class Badge(Fact, frozen=True, kw_only=True):
     """What a badge says.
 
     Attributes:

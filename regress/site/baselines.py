@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from regress.decision import known_spread, visible_loss, visible_side_by_side
 from regress.metric import METRICS, Direction
+from regress.site.facts import Fact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +19,7 @@ _FEWEST = 2
 """Replicates that tell how one differs from the next."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Held:
+class Held(Fact, frozen=True, kw_only=True):
     """One metric of a case.
 
     Attributes:
@@ -42,8 +41,7 @@ class Held:
     visible_loss: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class HeldCase:
+class HeldCase(Fact, frozen=True, kw_only=True):
     """One case of a baseline: its metrics, and what its reference says of itself."""
 
     key: str
@@ -53,8 +51,7 @@ class HeldCase:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class BaselinePage:
+class BaselinePage(Fact, frozen=True, kw_only=True):
     """One runner's baseline.
 
     Attributes:

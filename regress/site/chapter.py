@@ -13,7 +13,7 @@ from regress.errors import HistoryError
 from regress.record import digest
 from regress.site import payload, places, render, table
 from regress.site.extract import extract
-from regress.site.facts import in_order, numbered
+from regress.site.facts import Fact, in_order, numbered
 from regress.site.ledger import Ledger, Made, is_whole, keep, recall
 from regress.site.overview import Runner, view_of
 from regress.site.run import run_page
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from regress.site.shelf import Shelf
 
 
-@dataclass(frozen=True, kw_only=True)
-class Press:
+class Press(Fact, frozen=True, kw_only=True):
     """What every page is made with.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003  # msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
@@ -135,8 +134,7 @@ class Runner(Fact, frozen=True):
         return tuple(event for event in self.events if event.state == "open")
 
 
-@dataclass(frozen=True, kw_only=True)
-class View:
+class View(Fact, frozen=True, kw_only=True):
     """All that is shown of one runner.
 
     Attributes:

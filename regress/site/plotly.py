@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from regress.errors import HistoryError, UsageError
+from regress.site.facts import Fact
 
 GLOB = "plotly-*.min.js"
 """Copies of the script: written by a build, never committed, never copied as a hand-written asset."""
@@ -15,8 +15,7 @@ _HEAD_BYTES = 1000
 """Its licence stands at the start, with its name."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Script:
+class Script(Fact, frozen=True, kw_only=True):
     """The script that draws the charts.
 
     Attributes:

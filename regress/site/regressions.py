@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime, time, timezone
 from typing import TYPE_CHECKING, Literal
 
@@ -82,8 +81,7 @@ def events(series: Series, baseline: Baseline | None) -> Iterator[Event]:
         yield from (_accepted(event, baseline) for event in _of_metric(series, bad, metric))
 
 
-@dataclass(frozen=True)
-class _Finding:
+class _Finding(Fact, frozen=True):
     """What one run says of one metric, or of the rest of the case (`None`)."""
 
     kind: Kind

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from regress.site import parts, places, svg, units
 from regress.site.badge import badge_of
 from regress.site.curves import curves
 from regress.site.devices import SORTABLE, comparisons, filters
+from regress.site.facts import Fact
 from regress.site.index import CSV
 from regress.site.rows import rows
 
@@ -42,8 +42,7 @@ _UP = "../../"
 """From the pages of runs and series to the site's root."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Whole:
+class Whole(Fact, frozen=True, kw_only=True):
     """All runners of a site.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from regress.guard import discards
@@ -40,8 +39,7 @@ class Column(Fact, frozen=True, kw_only=True):
     cells: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunCase:
+class RunCase(Fact, frozen=True, kw_only=True):
     """One case of a run.
 
     Attributes:
@@ -65,8 +63,7 @@ class RunCase:
     build_of: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunPage:
+class RunPage(Fact, frozen=True, kw_only=True):
     """One run.
 
     Attributes:

@@ -57,8 +57,7 @@ class Point(Fact, frozen=True):
         return self.case.outcome
 
 
-@dataclass(frozen=True, kw_only=True)
-class Segment:
+class Segment(Fact, frozen=True, kw_only=True):
     """Runs that can be compared: of one machine, one harness and the same weights; or what was imported of a device."""
 
     environment: Environment
@@ -77,8 +76,7 @@ class Segment:
         return f"{self.environment.device}, machine {machine}, harness {harness}, weights {model}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Band:
+class Band(Fact, frozen=True, kw_only=True):
     """What a metric is held against: the median of the stored replicates, and the largest loss that passes."""
 
     level: float
@@ -86,8 +84,7 @@ class Band:
     toolchain: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
+class Step(Fact, frozen=True, kw_only=True):
     """A change of a metric's level that stayed: the first run after it, and its size; a loss is above zero."""
 
     point: Point

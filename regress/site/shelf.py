@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from regress.errors import HistoryError
 from regress.history import Files, announced
-from regress.site.facts import Facts  # noqa: TC001  # as above
+from regress.site.facts import Fact, Facts
 from regress.site.ledger import keep, recall
 from regress.site.sketch import sketch, sketch_import
 
@@ -25,8 +24,7 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
     facts: list[tuple[Files, Facts]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shelf:
+class Shelf(Fact, frozen=True, kw_only=True):
     """What the files of a runner say.
 
     Attributes:

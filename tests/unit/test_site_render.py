@@ -628,7 +628,7 @@ def test_a_key_with_markup_in_it_stays_text() -> None:
         for found in (named.lines, named.devices)
     )
     renamed = msgspec.structs.replace(named, lines=lines, devices=devices, lengths=(lengths,))
-    hostile = replace(harmless, runners=[renamed])
+    hostile = msgspec.structs.replace(harmless, runners=[renamed])
 
     def tags(text: str) -> list[str]:
         return [node.tag for node in read_html(text).walk()]
@@ -661,7 +661,9 @@ def test_a_chart_of_a_part_of_the_runs_says_of_how_many_and_where_all_are() -> N
 
 
 def test_what_cannot_be_used_is_named_on_the_first_page() -> None:
-    root = read_html(pages().index(replace(whole(entry()), unusable=["bench/2026/10/x.json: <truncated>"])))
+    root = read_html(
+        pages().index(msgspec.structs.replace(whole(entry()), unusable=["bench/2026/10/x.json: <truncated>"]))
+    )
 
     (named,) = [section for section in root.all("section") if section.get("aria-labelledby") == "unusable"]
     assert named.one("code").text == "bench/2026/10/x.json: <truncated>"
