@@ -64,9 +64,8 @@ def medians(samples: Sequence[Sequence[float]]) -> list[float | None]:
     return [(values[after - 1] + values[after]) / 2 for values in ordered]
 
 
-def value_of(values: Sequence[float]) -> Value:
-    """What at least one replicate's values come to."""
-    ordered = sorted(values)
+def value_of(ordered: Sequence[float]) -> Value:
+    """What at least one replicate's values come to, the least first."""
     return Value(median=_middle(ordered), low=ordered[0], high=ordered[-1], count=len(ordered))
 
 
