@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 B = TypeVar("B")
 
-WORTH_BYTES = 100_000_000
+WORTH_BYTES = 40_000_000
 """Records to look at above which further processes are worth their start, of half a second."""
 
 
