@@ -212,6 +212,12 @@ class _Timed(msgspec.Struct, frozen=True):
     decode_steps: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
+class _Told(msgspec.Struct, frozen=True):
+    """What a record may leave out of a replicate, and a worker may not."""
+
+    token_ids: tuple[int, ...]
+
+
 def replicate_of(
     result: dict[str, Any], started_at: datetime, monitor: Monitor | None = None, bandwidth: float | None = None
 ) -> Replicate | Failure:
@@ -225,6 +231,7 @@ def replicate_of(
     """
     own = {name: value for name, value in result.items() if name not in _Timed.__struct_fields__}
     try:
+        msgspec.convert(result, _Told)
         timed = msgspec.convert(result, _Timed)
         taken = msgspec.convert({**own, "started_at": started_at}, Replicate)
     except msgspec.ValidationError as error:

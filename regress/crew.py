@@ -8,6 +8,7 @@ import signal
 import threading
 from collections import deque
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from regress.errors import HistoryError
@@ -21,6 +22,8 @@ B = TypeVar("B")
 
 WORTH_BYTES = 40_000_000
 """Records to look at above which further processes are worth their start, of half a second."""
+_PORTIONS = 16
+"""Portions of much work for each process, at least: the last ones to be done end at nearly the same time."""
 
 
 class Crew(Protocol):
@@ -36,7 +39,8 @@ def crew(sizes_bytes: Sequence[int], meanwhile: Callable[[], object] = lambda: N
 
     Args:
         sizes_bytes: Size of the records to look at, of each thing that there is to do.
-        meanwhile: What this process does where nothing is left for it, and others are not done yet.
+        meanwhile: What this process does, where there are others, once nothing is left for it to take; they may be at
+            work still.
 
     Raises:
         HistoryError: One of the processes was killed.
@@ -61,16 +65,16 @@ def _shared(others: int, meanwhile: Callable[[], object]) -> Iterator[Crew]:
     with ThreadPoolExecutor(others) as hands, ProcessPoolExecutor(others, get_context("spawn"), _begin) as pool:
 
         def run(function: Callable[[A], B], things: Iterable[A]) -> list[B]:
-            left, done = deque(enumerate(things)), dict[int, B]()
+            left, done = deque(enumerate(_portions(list(things), others + 1))), dict[int, list[B]]()
             given = [
-                hands.submit(_take, left, done, lambda thing: pool.submit(function, thing).result())
+                hands.submit(_take, left, done, lambda portion: pool.submit(_each, function, portion).result())
                 for _ in range(others)
             ]
-            _take(left, done, function)
+            _take(left, done, partial(_each, function))
             meanwhile()
             for each in given:
                 each.result()
-            return [done[place] for place in sorted(done)]
+            return [result for place in sorted(done) for result in done[place]]
 
         for _ in range(others):
             pool.submit(os.getpid)  # each starts one: what has not begun when this process fails could not be ended
@@ -82,6 +86,16 @@ def _shared(others: int, meanwhile: Callable[[], object]) -> Iterator[Crew]:
             ) from error
         finally:
             _end(pool)
+
+
+def _portions(things: Sequence[A], processes: int) -> list[Sequence[A]]:
+    """What is taken at once: one thing of few, and of many so many that handing them out costs nothing beside them."""
+    size = max(1, len(things) // (processes * _PORTIONS))
+    return [things[begin : begin + size] for begin in range(0, len(things), size)]
+
+
+def _each(function: Callable[[A], B], portion: Iterable[A]) -> list[B]:
+    return list(map(function, portion))
 
 
 def _take(left: deque[tuple[int, A]], done: dict[int, B], do: Callable[[A], B]) -> None:

@@ -27,6 +27,9 @@ SCHEMA = 3
 """Version of the record's shape; a reader refuses a newer one. Since 2: telemetry, discarded replicates, bandwidth.
 Since 3: the tokens of a replicate only where they are not those of its case's first one."""
 
+_TOKENS_ONCE = 3
+"""The first schema in which a replicate may leave its tokens to the first one of its case."""
+
 _LEVELS = 4
 """How deep a stored object is laid out in lines: of a record, down to one line for each replicate."""
 
@@ -310,7 +313,7 @@ def _once(first: Tokens, own: Tokens) -> Tokens:
 
 
 def _again(first: Tokens, stored: Tokens) -> Tokens:
-    """Greedy tokens as they were."""
+    """Greedy tokens as they were: each replicate of a harness that tells tokens has some."""
     return stored or first
 
 
@@ -355,7 +358,9 @@ def decode_record(data: bytes, name: str) -> Record:
     Raises:
         HistoryError: It is truncated, of a newer schema, or a field is missing, unknown or out of range.
     """
-    record = _with_tokens(decode_stored(data, Record, newest=SCHEMA, name=name), _again)
+    record = decode_stored(data, Record, newest=SCHEMA, name=name)
+    if record.schema >= _TOKENS_ONCE:
+        record = _with_tokens(record, _again)
     if problem := _contradiction(record):
         raise HistoryError(f"{name}: {problem}")
     return record

@@ -27,7 +27,7 @@ from regress.site.run import RunPage, run_page
 from regress.site.sketch import sketch, sketch_import
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from regress.errors import HistoryError
     from regress.record import CaseResult, Record
@@ -125,9 +125,9 @@ def facts(each: Entry | Imported) -> Facts:
     return sketch(encode(each.record), report, "record.json", f"record{REPORT_SUFFIX}")
 
 
-def run_page_of(each: Entry, asked: Collection[str] = ()) -> RunPage:
-    """What the page of the run shows, from what would stand in its files, beside a baseline with those cases."""
-    return run_page(extract(encode(each.record), "record.json"), each.report, asked)
+def run_page_of(each: Entry, asked: Mapping[str, Sequence[str]] | None = None) -> RunPage:
+    """What the page of the run shows, from what would stand in its files, beside baselines with those cases."""
+    return run_page(extract(encode(each.record), "record.json"), each.report, asked or {})
 
 
 def runs_of(*entries: Entry | Imported) -> list[Facts]:

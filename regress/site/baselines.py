@@ -80,6 +80,14 @@ def held_by_runner(baselines: Mapping[str, Baseline]) -> dict[str, Baseline]:
     return {baseline.runner: baseline for baseline in baselines.values()}
 
 
+def asked_by_runner(baselines: Mapping[str, Baseline]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Runner to the files of its baselines, each with the keys of its cases."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for name, baseline in baselines.items():
+        found.setdefault(baseline.runner, {})[name] = tuple(case.key for case in baseline.cases)
+    return found
+
+
 def baseline_pages(baselines: Mapping[str, Baseline]) -> list[BaselinePage]:
     """What the page shows of each baseline, by its file's name: by runner, the one that is held first."""
     files: dict[str, list[str]] = {}

@@ -18,7 +18,7 @@ from regress.errors import HistoryError
 from regress.history import Stamp
 from regress.record import digest
 from regress.site import chapter, index, payload, places, plotly, render, units
-from regress.site.baselines import baseline_pages, held_by_runner
+from regress.site.baselines import asked_by_runner, baseline_pages, held_by_runner
 from regress.site.chapter import Press, Task
 from regress.site.ledger import Ledger, Made, keep, recall
 
@@ -113,7 +113,7 @@ def _write(press: Press, baselines: Mapping[str, Baseline], assets: Path, tables
         press.pages().load()
         numbers()
 
-    chapters = _chapters(press, held_by_runner(baselines), prepare)
+    chapters = _chapters(press, baselines, prepare)
     whole = _whole(chapters, tables)
     of = digest([press.edition, [(each.of, each.unusable) for each in chapters]])
     _write_baselines(whole, digest([press.edition, list(baselines.items())]), numbers, press, ledger)
@@ -122,11 +122,12 @@ def _write(press: Press, baselines: Mapping[str, Baseline], assets: Path, tables
     return whole
 
 
-def _chapters(press: Press, held: Mapping[str, Baseline], meanwhile: Callable[[], object]) -> list[Chapter]:
+def _chapters(press: Press, baselines: Mapping[str, Baseline], meanwhile: Callable[[], object]) -> list[Chapter]:
     """The chapters of all runners, each with its baseline: those that are current, and the others written."""
+    held, asked = held_by_runner(baselines), asked_by_runner(baselines)
     files = sorted(history.files(press.history), key=lambda files: files.folder)  # `a` before `a-b`, as `a/` is not
     tasks = [
-        Task(press=press, runner=runner, files=tuple(own), baseline=held.get(runner))
+        Task(press=press, runner=runner, files=tuple(own), baseline=held.get(runner), asked=asked.get(runner, {}))
         for runner, own in groupby(files, key=lambda files: files.folder)
     ]
     found = {task.runner: chapter.current(task) for task in tasks}

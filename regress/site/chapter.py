@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,6 +19,7 @@ from regress.site.run import run_page
 from regress.site.shelf import shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from regress.baseline import Baseline
@@ -70,28 +70,25 @@ class Task:
         press: What with.
         runner: Nickname of the runner.
         files: The files of its runs.
-        baseline: Its baseline; `None` where it has none.
+        baseline: The baseline that its runs are held against; `None` where it has none.
+        asked: The files of all its baselines, each with the keys of its cases.
     """
 
     press: Press
     runner: str
     files: tuple[Files, ...]
     baseline: Baseline | None
+    asked: Mapping[str, tuple[str, ...]]
 
     @property
     def size_bytes(self) -> int:
         """Size of all its records."""
         return sum(files.record.size_bytes for files in self.files)
 
-    @cached_property
-    def asked(self) -> tuple[str, ...]:
-        """Keys of the cases that the baseline has."""
-        return tuple(case.key for case in self.baseline.cases) if self.baseline else ()
-
     @property
     def of(self) -> str:
         """Digest of what the chapter is made of."""
-        return digest([self.press.edition, self.files, self.baseline])
+        return digest([self.press.edition, self.files, self.baseline, self.asked])
 
     @property
     def kept(self) -> Path:

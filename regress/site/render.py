@@ -38,6 +38,7 @@ MOST_ROWS = 50
 """Runs in the table of a series; a CSV file has all of them."""
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """Characters that XML cannot hold, escaped or not: a compiler that writes in colours gives such."""
+_OVER_ALL = ("baselines.html", "devices.html", "index.html", "lengths.html", "regressions.atom", "regressions.html")
 _UP = "../../"
 """From the pages of runs and series to the site's root."""
 
@@ -86,8 +87,8 @@ class Pages:
         self._environment.globals.update(_GLOBALS, site_title=title, plotly=plotly)
 
     def load(self) -> None:
-        """Reads all templates, which each is else when it is first needed."""
-        for name in self._environment.list_templates():
+        """Reads the templates of the pages over all runners, each of which is else read when it is first needed."""
+        for name in _OVER_ALL:
             self._environment.get_template(name)
 
     def index(self, whole: Whole) -> str:

@@ -13,7 +13,7 @@ from regress.site.extract import Telemetry
 from regress.site.facts import Fact, median, medians
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from regress.site.extract import CaseResult, Extract, Replicate
     from regress.verdict import CheckReport, Verdict
@@ -79,13 +79,13 @@ class RunPage(Fact, frozen=True, kw_only=True):
     command: str
 
 
-def run_page(record: Extract, report: CheckReport | None, asked: Collection[str] = ()) -> RunPage:
+def run_page(record: Extract, report: CheckReport | None, asked: Mapping[str, Sequence[str]]) -> RunPage:
     """The page of one run.
 
     Args:
         record: What was measured.
         report: The verdicts; `None` where it was never judged, as a reference is not.
-        asked: Keys of the cases that the runner's baseline has; empty where it has none.
+        asked: The files of the runner's baselines, each with the keys of its cases.
     """
     said: dict[str, list[Verdict]] = {}
     for verdict in report.verdicts if report else ():
@@ -152,13 +152,18 @@ def _counters(replicates: Sequence[Replicate]) -> Iterator[Column]:
             yield Column(label=label, cells=tuple(cells))
 
 
-def _command(record: Extract, report: CheckReport | None, cases: Sequence[RunCase], asked: Collection[str]) -> str:
-    """How the run is measured again, with the flags that all its cases have: the command line gives them to all."""
+def _command(
+    record: Extract, report: CheckReport | None, cases: Sequence[RunCase], asked: Mapping[str, Sequence[str]]
+) -> str:
+    """How the run is measured again, with the flags that all its cases have: the command line gives them to all.
+
+    Its cases are named where the baseline has others.
+    """
     baseline = report.baseline if report else f"{record.runner}.toml"
     words = ["regress", "check" if report else "bench", "--baseline", f"baselines/{baseline}"]
     words += ["--toolchain", record.toolchain.name]
-    having = [case.key for case in cases if case.key in asked]
-    for key in having if len(having) < len(asked) else ():
+    keys = [case.key for case in cases]
+    for key in keys if set(asked.get(baseline, ())).difference(keys) else ():
         words += ["--case", key]
     flags = [set(case.flags.items()) for case in cases if case.result and case.result.artifact]
     for name, value in sorted(set.intersection(*flags)) if flags else ():

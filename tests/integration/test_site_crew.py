@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess  # noqa: TID251  # a child that is killed while it waits
 import sys
@@ -53,6 +54,30 @@ def test_the_work_is_done_here_and_elsewhere_and_its_results_are_in_order() -> N
 def _slow_first(seconds: float) -> tuple[float, int]:
     time.sleep(seconds)
     return seconds, os.getpid()
+
+
+def test_many_things_are_handed_out_in_portions_and_come_back_in_order() -> None:
+    with crew([1] * 1000) as run:
+        assert list(run(abs, range(-1000, 0))) == list(range(1000, 0, -1))
+
+
+def test_what_is_to_be_done_meanwhile_may_fail() -> None:
+    def fail() -> None:
+        raise ValueError("meanwhile")
+
+    with pytest.raises(ValueError, match="meanwhile"), crew([1, 1], fail) as run:
+        list(run(time.sleep, [0.1, 0.1]))
+
+
+def test_a_file_that_an_editor_left_among_the_templates_is_no_template(
+    tmp_path: Path,
+) -> None:
+    templates = tmp_path / "templates"
+    shutil.copytree(ROOT / "templates", templates)
+    (templates / ".run.html.swp").write_bytes(b"\xff{{")
+    (templates / "series.html.orig").write_text("{% if")
+
+    assert built(tmp_path / "site", sample_history(), templates=templates).is_file()
 
 
 def test_what_fails_here_is_told_of_and_the_others_take_no_more() -> None:

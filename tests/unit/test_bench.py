@@ -141,3 +141,14 @@ def test_the_share_of_the_roofline_is_what_reading_the_parameters_takes() -> Non
 def test_impossible_passes_are_a_failure(passes: object) -> None:
     """The worker's word is checked like any file's."""
     assert isinstance(bench.replicate_of({**RESULT, "passes": passes}, NOW), Failure)
+
+
+def test_a_worker_that_tells_no_tokens_at_all_is_a_failure() -> None:
+    """One whose harness knows none says so with an empty list."""
+    silent = {name: value for name, value in RESULT.items() if name != "token_ids"}
+
+    failure = bench.replicate_of(silent, NOW)
+
+    assert isinstance(failure, Failure)
+    assert "token_ids" in failure.cause
+    assert not isinstance(bench.replicate_of({**RESULT, "token_ids": []}, NOW), Failure)

@@ -42,6 +42,21 @@ def test_tokens_stand_once_in_a_case_but_where_they_differ() -> None:
     assert decode_record(stored, "r.json") == record
 
 
+def test_only_a_record_of_schema_3_leaves_tokens_out() -> None:
+    """Of one before, a replicate without them has none, which an engine always tells."""
+    engine = make_case(
+        "tiny+mlc-engine/q4f16_1/llvm/p64+16",
+        replicates=(make_replicate(1000, 50), replace(make_replicate(1000, 50), token_ids=())),
+        harness="engine",
+        harness_digest=sha("engine"),
+    )
+    stored = json.loads(encode(make_record(engine)))
+    assert decode_record(json.dumps(stored).encode(), "r.json").schema == SCHEMA
+
+    with pytest.raises(HistoryError, match="lacks the answer that the harness 'engine' tells"):
+        decode_record(json.dumps({**stored, "schema": 2}).encode(), "r.json")
+
+
 def test_a_replicate_stands_on_a_line() -> None:
     """A record is half as large so, and its lines are still of a length that tools show."""
     lines = encode(make_record()).splitlines()

@@ -355,14 +355,16 @@ def test_only_flags_that_all_builds_have_are_given() -> None:
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
-        ([], []),
-        ([CASE], []),
-        ([CASE, OTHER], ["--case", CASE]),
-        # Of a case that the baseline no longer has nothing could be measured.
-        ([OTHER], []),
+        ({}, []),
+        ({"bench.toml": [CASE]}, []),
+        ({"bench.toml": [CASE, OTHER]}, ["--case", CASE]),
+        # The command fails then, and measures nothing that was not asked for.
+        ({"bench.toml": [OTHER]}, ["--case", CASE]),
+        ({"bench.toml": [CASE], "stricter.toml": [CASE, OTHER]}, []),
+        ({"stricter.toml": [CASE, OTHER]}, []),
     ],
 )
-def test_a_run_of_some_cases_is_measured_again_with_these(asked: list[str], named: list[str]) -> None:
+def test_a_run_of_some_cases_is_measured_again_with_these(asked: dict[str, list[str]], named: list[str]) -> None:
     shown = run_page_of(entry(make_record(make_case())), asked)
 
     assert shlex.split(shown.command)[6:] == named
