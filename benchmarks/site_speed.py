@@ -66,6 +66,8 @@ ALL = (*SHORT, 100_000)
 MOST_FOR_ASV = 100_000
 """To write more values in its form takes longer than all the rest."""
 BETWEEN_READINGS_S = 0.1
+PAUSE_PER_READING = 50
+"""How much longer a pause is than the reading before it, at least: that of 1 GB takes 15 ms, and a processor's time."""
 SITE = (sys.executable, "-m", "regress", "site", "--config", ROOT / "regress.toml")
 
 
@@ -130,8 +132,11 @@ class Memory:
         return self._peak_bytes
 
     def _read(self) -> None:
-        while not self._ended.wait(BETWEEN_READINGS_S):
+        pause_s = BETWEEN_READINGS_S
+        while not self._ended.wait(pause_s):
+            began = time.perf_counter()
             self._peak_bytes = max(self._peak_bytes, sum(map(_proportional_bytes, _tree(self._pid))))
+            pause_s = max(BETWEEN_READINGS_S, PAUSE_PER_READING * (time.perf_counter() - began))
 
 
 def _tree(pid: int) -> Iterator[int]:
