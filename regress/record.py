@@ -43,7 +43,7 @@ class Versioned(Protocol):
 
 
 S = TypeVar("S", bound=Versioned)
-Tokens = tuple[int, ...]
+_Tokens = tuple[int, ...]
 
 ToolchainKind = Literal["venv", "current", "source", "container"]
 Stage = Literal["toolchain", "build", "bench"]
@@ -297,7 +297,7 @@ def _laid_out(value: Any, levels: int, line: str = "\n") -> str:  # noqa: ANN401
     return f"{first}{entry}{f',{entry}'.join(entries)}{line}{last}"
 
 
-def _with_tokens(record: Record, told: Callable[[Tokens, Tokens], Tokens]) -> Record:
+def _with_tokens(record: Record, told: Callable[[_Tokens, _Tokens], _Tokens]) -> Record:
     """The record with the tokens of all replicates but the first of each case told by that one's and their own."""
     cases = []
     for case in record.cases:
@@ -307,12 +307,12 @@ def _with_tokens(record: Record, told: Callable[[Tokens, Tokens], Tokens]) -> Re
     return replace(record, cases=tuple(cases))
 
 
-def _once(first: Tokens, own: Tokens) -> Tokens:
+def _once(first: _Tokens, own: _Tokens) -> _Tokens:
     """Greedy tokens as they are stored: nearly always those of the first replicate, which has them."""
     return () if own == first else own
 
 
-def _again(first: Tokens, stored: Tokens) -> Tokens:
+def _again(first: _Tokens, stored: _Tokens) -> _Tokens:
     """Greedy tokens as they were: each replicate of a harness that tells tokens has some."""
     return stored or first
 

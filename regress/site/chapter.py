@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -62,8 +61,7 @@ class Press(Fact, frozen=True, kw_only=True):
         return self.cache / digest(str(folder.resolve()))[:16]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(Fact, frozen=True, kw_only=True):
     """A chapter to be written.
 
     Attributes:

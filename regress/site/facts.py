@@ -34,7 +34,7 @@ SHOWN = (*RATES, ENERGY, ROOFLINE, PEAK_MEMORY)
 class Fact(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Immutable, and an array where it is stored: a history has millions. Nothing leads back to what holds it.
 
-    What pages are made of is of this kind, too: a dataclass takes ten times as long to define.
+    What pages are made of is of this kind, too: a dataclass takes forty times as long to define.
     """
 
 

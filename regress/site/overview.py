@@ -181,7 +181,7 @@ def _runner(
     """A runner, but for the runs of it that have a page."""
     runs = [run for run in everything if not run.imported]
     happened = tuple(event for each in series for event in events(each, baseline))
-    happened = tuple(sorted(happened, key=_when, reverse=True))
+    happened = tuple(sorted(happened, key=_place, reverse=True))
     lines = tuple(_line(each) for each in series)
     usual = {point.run.id for each in series for point in each.points if point.usual}
     judged = [run for run in runs if run.outcome and run.id in usual]
@@ -200,7 +200,7 @@ def _runner(
     )
 
 
-def _when(event: Event) -> tuple[datetime, str, str]:
+def _place(event: Event) -> tuple[datetime, str, str]:
     """Where it stands among others: by its first run, and of one run by case and metric."""
     return event.first.run.recorded_at, event.case, event.metric or ""
 

@@ -170,16 +170,17 @@ def replicates(case: RunCase) -> Markup:
     moments = [units.iso(replicate.started_at) for replicate in found]
     clocks = [moment[11:19] for moment in moments]
     columns = [[text or NOTHING for text in column.cells] for column in case.columns]
-    answers = [_answers(replicate) for replicate in found]
+    last = [_last_cell(replicate) for replicate in found]
     row = (
         '        <tr><th scope="row">%d <time class="quiet" datetime="%s">%s</time></th>\n'
         f"          {_CELL * len(columns)}\n          <td>%s</td>\n        </tr>"
     )
-    rows = zip(range(1, len(found) + 1), moments, clocks, *columns, answers, strict=True)
+    rows = zip(range(1, len(found) + 1), moments, clocks, *columns, last, strict=True)
     return Markup("\n".join([row % texts for texts in rows]))  # noqa: S704  # as said, and escaped there
 
 
-def _answers(replicate: Replicate) -> str:
+def _last_cell(replicate: Replicate) -> str:
+    """What a replicate answered, and what held its clocks back, each reason with its share of the time."""
     logits = _digest(replicate.logits_sha256) if replicate.logits_sha256 else NOTHING
     shares = replicate.telemetry.reasons if replicate.telemetry else {}
     if not shares:

@@ -39,6 +39,7 @@ MOST_ROWS = 50
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """Characters that XML cannot hold, escaped or not: a compiler that writes in colours gives such."""
 _OVER_ALL = ("baselines.html", "devices.html", "index.html", "lengths.html", "regressions.atom", "regressions.html")
+"""Templates of what is made of all chapters, and large: whatever else lies in their folder is none of ours."""
 _UP = "../../"
 """From the pages of runs and series to the site's root."""
 

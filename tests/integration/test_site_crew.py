@@ -69,9 +69,7 @@ def test_what_is_to_be_done_meanwhile_may_fail() -> None:
         list(run(time.sleep, [0.1, 0.1]))
 
 
-def test_a_file_that_an_editor_left_among_the_templates_is_no_template(
-    tmp_path: Path,
-) -> None:
+def test_a_file_that_an_editor_left_among_the_templates_is_no_template(tmp_path: Path) -> None:
     templates = tmp_path / "templates"
     shutil.copytree(ROOT / "templates", templates)
     (templates / ".run.html.swp").write_bytes(b"\xff{{")
