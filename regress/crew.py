@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from contextlib import contextmanager, suppress
@@ -24,38 +25,61 @@ WORTH_BYTES = 40_000_000
 """Records to look at above which further processes are worth their start, of half a second."""
 _PORTIONS = 16
 """Portions of much work for each process, at least: the last ones to be done end at nearly the same time."""
+_SWITCH_S = 0.0005
+"""How long this process goes on with its own portion while a thread waits to hand out another one, at most."""
+
+
+def _nothing() -> None:
+    """There is nothing to do meanwhile."""
 
 
 class Crew(Protocol):
     """Calls a function for each of several things; the results in their order."""
 
-    def __call__(self, function: Callable[[A], B], things: Iterable[A], /) -> Iterable[B]:
-        """The results."""
+    def __call__(
+        self, function: Callable[[A], B], things: Iterable[A], /, meanwhile: Callable[[], object] = _nothing
+    ) -> list[B]:
+        """The results.
+
+        Args:
+            function: What is called; other processes find it by its module and name.
+            things: What it is called with.
+            meanwhile: What this process does, where there are others, once nothing is left for it to take; they may be
+                at work still.
+        """
 
 
 @contextmanager
-def crew(sizes_bytes: Sequence[int], meanwhile: Callable[[], object] = lambda: None) -> Iterator[Crew]:
+def crew(size_bytes: int) -> Iterator[Crew]:
     """As many processes as there are processors, this one among them, for much work; this one alone for little.
 
     Args:
-        sizes_bytes: Size of the records to look at, of each thing that there is to do.
-        meanwhile: What this process does, where there are others, once nothing is left for it to take; they may be at
-            work still.
+        size_bytes: Size of the records to look at, as far as they can be shared.
 
     Raises:
         HistoryError: One of the processes was killed.
     """
-    count = min(_processors(), len(sizes_bytes))
+    others = _processors() - 1 if size_bytes >= WORTH_BYTES else 0
     with without_collector():
-        if count < 2 or sum(sizes_bytes) < WORTH_BYTES:  # noqa: PLR2004  # one is this one
-            yield map
-        else:
-            with _shared(count - 1, meanwhile) as run:
+        if others:
+            with _shared(others) as run:
                 yield run
+        else:
+            yield _alone
+
+
+def _alone(
+    function: Callable[[A], B],
+    things: Iterable[A],
+    /,
+    meanwhile: Callable[[], object] = _nothing,  # noqa: ARG001  # there is no meanwhile
+) -> list[B]:
+    """A crew of this process."""
+    return _each(function, things)
 
 
 @contextmanager
-def _shared(others: int, meanwhile: Callable[[], object]) -> Iterator[Crew]:
+def _shared(others: int) -> Iterator[Crew]:
     """This process and so many others, not forks of it: one could inherit a lock that a thread of this one holds."""
     # Loaded here: they take longer than all else that one more run needs of this module.
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # as said
@@ -64,7 +88,9 @@ def _shared(others: int, meanwhile: Callable[[], object]) -> Iterator[Crew]:
 
     with ThreadPoolExecutor(others) as hands, ProcessPoolExecutor(others, get_context("spawn"), _begin) as pool:
 
-        def run(function: Callable[[A], B], things: Iterable[A]) -> list[B]:
+        def run(
+            function: Callable[[A], B], things: Iterable[A], /, meanwhile: Callable[[], object] = _nothing
+        ) -> list[B]:
             left, done = deque(enumerate(_portions(list(things), others + 1))), dict[int, list[B]]()
             given = [
                 hands.submit(_take, left, done, lambda portion: pool.submit(_each, function, portion).result())
@@ -78,6 +104,8 @@ def _shared(others: int, meanwhile: Callable[[], object]) -> Iterator[Crew]:
 
         for _ in range(others):
             pool.submit(os.getpid)  # each starts one: what has not begun when this process fails could not be ended
+        interval_s = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_S)
         try:
             yield run
         except BrokenProcessPool as error:
@@ -85,6 +113,7 @@ def _shared(others: int, meanwhile: Callable[[], object]) -> Iterator[Crew]:
                 "a process that shared the work was killed", hint="it may have been for memory; try it again"
             ) from error
         finally:
+            sys.setswitchinterval(interval_s)
             _end(pool)
 
 

@@ -43,7 +43,7 @@ def verify(args: argparse.Namespace) -> int:
     root = open_workspace(args).history
     _require_folder(root)
     found = contents(root)
-    with crew([stamp.size_bytes for stamp in found.stamps.values()]) as run:
+    with crew(sum(stamp.size_bytes for stamp in found.stamps.values())) as run:
         inspection = inspect(root, found, run)
     if args.json:
         _print_json(msgspec.structs.asdict(inspection))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from regress import history
-from regress.crew import crew, without_collector
+from regress.crew import without_collector
 from regress.errors import HistoryError
 from regress.history import Stamp
 from regress.record import digest
@@ -132,8 +132,7 @@ def _chapters(press: Press, baselines: Mapping[str, Baseline], meanwhile: Callab
     ]
     found = {task.runner: chapter.current(task) for task in tasks}
     stale = [task for task in tasks if found[task.runner] is None]
-    with crew([task.size_bytes for task in stale], meanwhile) as run:
-        found.update(zip((task.runner for task in stale), run(chapter.write, stale), strict=True))
+    found.update(chapter.write(stale, meanwhile))
     return [each for each in found.values() if each]
 
 

@@ -1,12 +1,19 @@
-"""The chapter: all pages of one runner, made without knowing anything of the others."""
+"""The chapter: all pages of one runner, made without knowing anything of the others.
+
+    months ─► series ─► single runs
+
+Each step is shared among all processes, for all chapters that are to be written: one runner, too, keeps them busy.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from regress import history
+from regress.crew import crew
 from regress.errors import HistoryError
 from regress.record import digest
 from regress.site import payload, places, render, table
@@ -15,18 +22,19 @@ from regress.site.facts import Fact, in_order, numbered
 from regress.site.ledger import Ledger, Made, is_whole, keep, recall
 from regress.site.overview import Runner, view_of
 from regress.site.run import run_page
-from regress.site.shelf import shelf
+from regress.site.shelf import months, read, shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from regress.baseline import Baseline
+    from regress.crew import Crew
     from regress.history import Files
     from regress.site.facts import Facts
     from regress.site.overview import View
     from regress.site.plotly import Script
-    from regress.site.shelf import Shelf
+    from regress.site.shelf import Month
 
 
 class Press(Fact, frozen=True, kw_only=True):
@@ -70,6 +78,7 @@ class Task(Fact, frozen=True, kw_only=True):
         files: The files of its runs.
         baseline: The baseline that its runs are held against; `None` where it has none.
         asked: The files of all its baselines, each with the keys of its cases.
+        without: What is wrong with each file that it is made without, because no page can be made of it.
     """
 
     press: Press
@@ -77,6 +86,7 @@ class Task(Fact, frozen=True, kw_only=True):
     files: tuple[Files, ...]
     baseline: Baseline | None
     asked: Mapping[str, tuple[str, ...]]
+    without: Mapping[Files, str] = {}
 
     @property
     def size_bytes(self) -> int:
@@ -93,10 +103,34 @@ class Task(Fact, frozen=True, kw_only=True):
         """Where the chapter is kept."""
         return self.press.kept(self.press.destination) / f"{self.runner}.msgpack"
 
-    def shelf(self) -> Shelf:
-        """What the files say."""
-        kept = self.press.kept(self.press.history) / f"{self.runner}.msgpack"
-        return shelf(self.press.history, self.files, kept, self.press.code)
+    @property
+    def months(self) -> list[Month]:
+        """What its files are read by."""
+        kept = self.press.kept(self.press.history) / self.runner
+        return months(self.press.history, self.files, kept, self.press.code)
+
+
+class RunTask(Fact, frozen=True, kw_only=True):
+    """The page of a run to be written, with its record and the script that it is compared by.
+
+    Attributes:
+        press: What with.
+        files: The files of the run.
+        asked: The files of all baselines of its runner, each with the keys of its cases.
+        linked: Whether the run that it was compared with has a page.
+        names: Where record, script and page stand on the site.
+    """
+
+    press: Press
+    files: Files
+    asked: Mapping[str, tuple[str, ...]]
+    linked: bool
+    names: tuple[str, str, str]
+
+    @property
+    def of(self) -> str:
+        """Digest of what the page is made of."""
+        return digest([self.press.edition, self.files, self.linked, self.asked])
 
 
 class Chapter(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +149,22 @@ class Chapter(msgspec.Struct, frozen=True, kw_only=True):
     unusable: tuple[str, ...]
 
 
+class Draft(Fact, frozen=True, kw_only=True):
+    """A chapter that lacks the pages of some runs.
+
+    Attributes:
+        task: What it is made of.
+        chapter: What there is of it.
+        runs: What it lacks.
+        new: Those of its files that no earlier build has written.
+    """
+
+    task: Task
+    chapter: Chapter
+    runs: tuple[RunTask, ...]
+    new: frozenset[str]
+
+
 def current(task: Task) -> Chapter | None:
     """The chapter as an earlier build wrote it, if nothing that it is made of has changed; `None` else.
 
@@ -127,57 +177,106 @@ def current(task: Task) -> Chapter | None:
     return chapter if all(is_whole(root, name, made) for name, made in chapter.made.items()) else None
 
 
-def write(task: Task) -> Chapter:
-    """Writes the pages of a runner."""
+def write(tasks: Sequence[Task], meanwhile: Callable[[], object]) -> dict[str, Chapter]:
+    """Writes the pages of several runners.
+
+    Args:
+        tasks: What is to be written.
+        meanwhile: What this process does while others write the last pages.
+
+    Returns:
+        Each runner's nickname and its chapter.
+    """
+    unread = [month for task in tasks for month in task.months if not month.is_read]
+    # The records that are read, and the chapters but one: that one is not shared, nor are the pages of its few runs.
+    shared = [month.size_bytes for month in unread] + sorted([task.size_bytes for task in tasks])[:-1]
+    with crew(sum(shared)) as run:
+        run(read, unread)
+        return _written(tasks, run, meanwhile)
+
+
+def _written(tasks: Sequence[Task], run: Crew, meanwhile: Callable[[], object]) -> dict[str, Chapter]:
+    """Each runner's nickname and its chapter, its records being read.
+
+    Only now the records of runs that have a page are read as far as these show them. Where one cannot be, its chapter
+    is made anew without it.
+    """
+    drafts = run(draft, tasks)
+    pages = iter(run(write_run, [each for draft in drafts for each in draft.runs], meanwhile))
+    found: dict[str, Chapter] = {}
+    again: list[Task] = []
+    for each in drafts:
+        written = dict(zip((task.files for task in each.runs), pages, strict=False))  # the next ones are another's
+        bad = {files: cause for files, cause in written.items() if isinstance(cause, str)}
+        if bad:
+            again.append(_without(each, bad))
+        else:
+            found[each.task.runner] = _whole(each, [made for made in written.values() if not isinstance(made, str)])
+    return {**found, **_written(again, run, meanwhile)} if again else found
+
+
+def _without(draft: Draft, bad: Mapping[Files, str]) -> Task:
+    """What a chapter is made of that is not spoilt by those files, whose draft is taken away."""
+    for name in draft.new:
+        (draft.task.press.destination / name).unlink(missing_ok=True)
+    return replace(draft.task, without={**draft.task.without, **bad})
+
+
+def _whole(draft: Draft, pages: Sequence[Mapping[str, Made]]) -> Chapter:
+    """The chapter with the pages that it lacked; it is kept."""
+    chapter = draft.chapter
+    for made in pages:
+        chapter.made.update(made)
+    keep(draft.task.kept, chapter)
+    return chapter
+
+
+def draft(task: Task) -> Draft:
+    """Writes the pages of a runner, but for those of single runs that are not as they shall be."""
     earlier = recall(task.kept, Chapter)
-    ledger = Ledger(task.press.destination, earlier.made if earlier else {})
-    shelf = task.shelf()
-    view, unusable = _write_runs(task, ledger, dict(shelf.facts))
+    known = earlier.made if earlier else {}
+    ledger, said = Ledger(task.press.destination, known), shelf(task.months)
+    found = {files: facts for files, facts in said.facts.items() if files not in task.without}
+    view = view_of(in_order(found.values()), task.baseline) if found else None
+    runs: tuple[RunTask, ...] = ()
     if view:
+        runs = tuple(_run_tasks(task, found, view.paged, ledger))
         _write_series(task, ledger, view)
     chapter = Chapter(
         of=task.of,
         made=ledger.made,
         runner=view.runner if view else None,
-        unusable=(*shelf.unusable, *unusable),
+        unusable=(*said.unusable, *task.without.values()),
     )
-    keep(task.kept, chapter)
-    return chapter
+    return Draft(task=task, chapter=chapter, runs=runs, new=frozenset(ledger.made.keys() - known.keys()))
 
 
-def _write_runs(task: Task, ledger: Ledger, found: dict[Files, Facts]) -> tuple[View | None, list[str]]:
-    """Writes the pages of the runs that have one; all of the runner, and what is wrong with files that it is without.
-
-    Only now are these records read as far as their pages show them. Where one cannot be, all is made anew without it.
-    """
-    unusable: list[str] = []
-    while found:
-        view = view_of(in_order(found.values()), task.baseline)
-        paged, bad = view.paged, set()
-        for files, facts in found.items():
-            if facts.run.id in paged:
-                try:
-                    _write_run(task, ledger, files, facts, linked=facts.run.reference_run in paged)
-                except HistoryError as error:
-                    unusable.append(str(error).removeprefix(f"{task.press.history}/"))
-                    bad.add(files)
-        if not bad:
-            return view, unusable
-        found = {files: facts for files, facts in found.items() if files not in bad}
-    return None, unusable
+def _run_tasks(task: Task, found: Mapping[Files, Facts], paged: Container[str], ledger: Ledger) -> Iterator[RunTask]:
+    """The pages of runs that are to be written."""
+    for files, facts in found.items():
+        if facts.run.id in paged:
+            run = facts.run
+            names = (places.data_path(run), places.run_path(run, ".js"), places.run_path(run))
+            linked = run.reference_run in paged
+            page = RunTask(press=task.press, files=files, asked=task.asked, linked=linked, names=names)
+            if not ledger.is_made(names, page.of):
+                yield page
 
 
-def _write_run(task: Task, ledger: Ledger, files: Files, facts: Facts, *, linked: bool) -> None:
-    data, script, page = places.data_path(facts.run), places.run_path(facts.run, ".js"), places.run_path(facts.run)
-    of = digest([task.press.edition, files, linked, task.asked])
-    if ledger.is_made((data, script, page), of):
-        return
-    path = task.press.history / files.name
-    stored = history.read(path)
-    found = run_page(extract(stored, str(path)), history.report(task.press.history, files), task.asked)
-    ledger.write(data, stored, of)
-    ledger.write(script, payload.run_payload(found), of)
-    ledger.write(page, task.press.pages().run(found, linked=linked).encode(), of)
+def write_run(task: RunTask) -> dict[str, Made] | str:
+    """Writes the page of a run; its files, or what is wrong with those that it is made of."""
+    root, ledger = task.press.history, Ledger(task.press.destination, {})
+    path = root / task.files.name
+    try:
+        stored = history.read(path)
+        page = run_page(extract(stored, str(path)), history.report(root, task.files), task.asked)
+    except HistoryError as error:
+        return str(error).removeprefix(f"{root}/")
+    written = (stored, payload.run_payload(page), task.press.pages().run(page, linked=task.linked).encode())
+    of = task.of
+    for name, data in zip(task.names, written, strict=True):
+        ledger.write(name, data, of)
+    return ledger.made
 
 
 def _write_series(task: Task, ledger: Ledger, view: View) -> None:

@@ -1,7 +1,11 @@
-"""The shelf: the facts of one runner, kept from build to build, so that a record is read once."""
+"""The shelf: the facts of one runner, kept from build to build, so that a record is read once.
+
+The files of a month are read and kept together: one more run has those of its month alone written anew.
+"""
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +17,7 @@ from regress.site.ledger import keep, recall
 from regress.site.sketch import sketch, sketch_import
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
@@ -22,6 +26,40 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
 
     edition: str
     facts: list[tuple[Files, Facts]]
+
+
+class _Listed(msgspec.Struct, frozen=True, array_like=True):
+    """The files of `_Kept`, whose facts are not looked at."""
+
+    edition: str
+    facts: list[tuple[Files, msgspec.Raw]]
+
+
+class Month(Fact, frozen=True, kw_only=True):
+    """The files of a runner of one month, and where their facts are kept.
+
+    Attributes:
+        root: The folder of the history.
+        files: The files.
+        kept: Where their facts are kept.
+        edition: Of what reads them: facts that another one has read are read again.
+    """
+
+    root: Path
+    files: tuple[Files, ...]
+    kept: Path
+    edition: str
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of its records."""
+        return sum(files.record.size_bytes for files in self.files)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the facts of all its files are kept."""
+        kept = recall(self.kept, _Listed)
+        return kept is not None and kept.edition == self.edition and dict(kept.facts).keys() >= set(self.files)
 
 
 class Shelf(Fact, frozen=True, kw_only=True):
@@ -36,24 +74,46 @@ class Shelf(Fact, frozen=True, kw_only=True):
     unusable: tuple[str, ...]
 
 
-def shelf(root: Path, files: Sequence[Files], cache: Path, edition: str) -> Shelf:
-    """What the files of a runner say: from the cache where they were read already, which is brought up to date.
-
-    What cannot be used is not kept, but read again each time until it is mended.
+def months(root: Path, files: Iterable[Files], cache: Path, edition: str) -> list[Month]:
+    """The months of a runner.
 
     Args:
         root: The folder of the history.
-        files: The runner's files.
-        cache: Where its facts are kept.
-        edition: Of what reads them: facts that another one has read are read again.
+        files: The runner's files, in order of their names.
+        cache: The folder that its facts are kept in.
+        edition: Of what reads them.
     """
-    kept = recall(cache, _Kept)
-    known = dict(kept.facts) if kept and kept.edition == edition else {}
-    read = {each: _read(root, each) for each in announced(root, [each for each in files if each not in known])}
-    found, unusable = _sorted_out({each: known.get(each) or read[each] for each in files})
-    if found.keys() != known.keys() or not kept:
-        keep(cache, _Kept(edition, list(found.items())))
+    return [
+        Month(root=root, files=tuple(own), kept=cache / f"{folder.replace('/', '~')}.msgpack", edition=edition)
+        for folder, own in groupby(files, key=lambda files: files.name.rpartition("/")[0])
+    ]
+
+
+def read(month: Month) -> None:
+    """Reads the files of a month whose facts are not kept yet, and keeps them."""
+    _facts(month)
+
+
+def shelf(months: Iterable[Month]) -> Shelf:
+    """What the files of a runner say: what is kept of them, and the others are read.
+
+    What cannot be used is not kept, but read again each time until it is mended.
+    """
+    found, unusable = _sorted_out({files: facts for month in months for files, facts in _facts(month).items()})
     return Shelf(facts=found, unusable=tuple(unusable))
+
+
+def _facts(month: Month) -> dict[Files, Facts | str]:
+    """The facts of each run of a month, or what is wrong with its files; those that are not kept are read and kept."""
+    kept = recall(month.kept, _Kept)
+    known = dict(kept.facts) if kept and kept.edition == month.edition else {}
+    unknown = [each for each in month.files if each not in known]
+    new = {each: _read(month.root, each) for each in announced(month.root, unknown)}
+    found = {each: known.get(each) or new[each] for each in month.files}
+    usable = {files: facts for files, facts in found.items() if not isinstance(facts, str)}
+    if usable.keys() != known.keys() or not kept:
+        keep(month.kept, _Kept(month.edition, list(usable.items())))
+    return found
 
 
 def _sorted_out(read: Mapping[Files, Facts | str]) -> tuple[dict[Files, Facts], list[str]]:

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from processes import alive, gone
-from site_entries import ROOT, built
+from site_entries import ROOT, built, later
 from site_sample import sample_history
 
 from regress import crew as module
+from regress import history
 from regress.crew import crew
 from regress.errors import HistoryError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -43,8 +45,8 @@ def test_several_processes_write_the_site_that_one_writes(tmp_path: Path, monkey
 
 
 def test_the_work_is_done_here_and_elsewhere_and_its_results_are_in_order() -> None:
-    with crew([1, 1]) as run:
-        found = list(run(_slow_first, [0.5, 0.4, 0.3, 0.2]))
+    with crew(1) as run:
+        found = run(_slow_first, [0.5, 0.4, 0.3, 0.2])
 
     assert [seconds for seconds, _ in found] == [0.5, 0.4, 0.3, 0.2]
     assert len({process for _, process in found}) == 2
@@ -57,16 +59,34 @@ def _slow_first(seconds: float) -> tuple[float, int]:
 
 
 def test_many_things_are_handed_out_in_portions_and_come_back_in_order() -> None:
-    with crew([1] * 1000) as run:
-        assert list(run(abs, range(-1000, 0))) == list(range(1000, 0, -1))
+    with crew(1) as run:
+        assert run(abs, range(-1000, 0)) == list(range(1000, 0, -1))
+
+
+def test_a_runner_alone_keeps_several_processes_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its records of several months, and the pages of its runs."""
+    portions: list[int] = []
+    portioned = module._portions
+
+    def noted(things: Sequence[object], processes: int) -> list[Sequence[object]]:
+        found = portioned(things, processes)
+        portions.append(len(found))
+        return found
+
+    monkeypatch.setattr(module, "_portions", noted)
+    for days in (0, 40, 80):
+        history.append(later(days), tmp_path / "site-history")
+    built(tmp_path / "site", None)
+
+    assert portions == [3, 1, 3]
 
 
 def test_what_is_to_be_done_meanwhile_may_fail() -> None:
     def fail() -> None:
         raise ValueError("meanwhile")
 
-    with pytest.raises(ValueError, match="meanwhile"), crew([1, 1], fail) as run:
-        list(run(time.sleep, [0.1, 0.1]))
+    with pytest.raises(ValueError, match="meanwhile"), crew(1) as run:
+        run(time.sleep, [0.1, 0.1], fail)
 
 
 def test_a_file_that_an_editor_left_among_the_templates_is_no_template(tmp_path: Path) -> None:
@@ -80,8 +100,8 @@ def test_a_file_that_an_editor_left_among_the_templates_is_no_template(tmp_path:
 
 def test_what_fails_here_is_told_of_and_the_others_take_no_more() -> None:
     started = time.monotonic()
-    with pytest.raises(ValueError, match="here"), crew([1, 1]) as run:
-        list(run(partial(_fail_here, os.getpid()), [60, 60, 60]))
+    with pytest.raises(ValueError, match="here"), crew(1) as run:
+        run(partial(_fail_here, os.getpid()), [60, 60, 60])
 
     assert time.monotonic() - started < 30
 
@@ -103,8 +123,8 @@ def test_a_file_that_cannot_be_written_elsewhere_is_named(tmp_path: Path) -> Non
 
 
 def test_a_process_that_is_killed_is_told_of() -> None:
-    with pytest.raises(HistoryError, match="was killed"), crew([1, 1]) as run:
-        list(run(partial(_die_elsewhere, os.getpid()), [1, 1]))
+    with pytest.raises(HistoryError, match="was killed"), crew(1) as run:
+        run(partial(_die_elsewhere, os.getpid()), [1, 1])
 
 
 def _die_elsewhere(process: int, seconds: float) -> None:
@@ -119,8 +139,8 @@ from multiprocessing import active_children
 from regress import crew
 
 crew.WORTH_BYTES, crew._processors = 0, lambda: 3
-with crew.crew([1, 1, 1]) as run:
-    list(run(time.sleep, [1, 1, 1]))
+with crew.crew(1) as run:
+    run(time.sleep, [1, 1, 1])
     print(*[child.pid for child in active_children()], flush=True)
     time.sleep(60)
 """

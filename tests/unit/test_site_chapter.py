@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from regress.baseline import Baseline
     from regress.errors import HistoryError
-    from regress.site.chapter import Chapter, Task
+    from regress.site.chapter import Draft, Task
     from regress.site.lengths import Lengths, LengthsName
 
 BENCH = "bench/2026/10"
@@ -244,17 +244,17 @@ def test_one_more_run_leaves_the_pages_of_other_runs_and_runners_alone(
     """They are not even looked at."""
     before = written(site.build())
     made: list[str] = []
-    write, read = chapter.write, extract
+    draft, read = chapter.draft, extract
 
-    def noted_write(task: Task) -> Chapter:
+    def noted_draft(task: Task) -> Draft:
         made.append(task.runner)
-        return write(task)
+        return draft(task)
 
     def noted_read(data: bytes, name: str) -> Extract:
         made.append(name)
         return read(data, name)
 
-    monkeypatch.setattr(chapter, "write", noted_write)
+    monkeypatch.setattr(chapter, "draft", noted_draft)
     monkeypatch.setattr(chapter, "extract", noted_read)
     added(site)
 

@@ -13,20 +13,25 @@ from site_entries import entry, facts, judged, later, slow, store
 from regress import history
 from regress.record import encode
 from regress.site import shelf as module
-from regress.site.shelf import shelf
+from regress.site.shelf import months, read, shelf
 from regress.site.sketch import sketch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from regress.site.shelf import Shelf
+    from regress.site.shelf import Month, Shelf
 
 RECORD, REPORT = "bench/2026/10/0.json", "bench/2026/10/0.check.json"
 
 
+def months_of(folder: Path, edition: str = "first") -> list[Month]:
+    """The months of a runner."""
+    return months(folder, history.files(folder), folder.with_name("cache"), edition)
+
+
 def look(folder: Path, edition: str = "first") -> Shelf:
     """What the files in a folder say."""
-    return shelf(folder, history.files(folder), folder.with_name("cache.msgpack"), edition)
+    return shelf(months_of(folder, edition))
 
 
 @pytest.fixture
@@ -107,7 +112,8 @@ def test_facts_of_another_edition_are_read_again(tmp_path: Path, reads: list[str
 def test_a_damaged_cache_is_read_anew_and_mended(tmp_path: Path, reads: list[str]) -> None:
     folder = store([entry()], tmp_path / "history")
     found = look(folder)
-    (tmp_path / "cache.msgpack").write_bytes(b"\xc1")
+    (kept,) = (tmp_path / "cache").iterdir()
+    kept.write_bytes(b"\xc1")
 
     assert look(folder) == look(folder) == found
     assert reads == [RECORD, RECORD]
@@ -149,3 +155,50 @@ def test_a_record_in_the_folder_of_another_runner_is_named(tmp_path: Path) -> No
     (cause,) = look(folder).unusable
 
     assert cause == "elsewhere/2026/10/0.json: runner: 'bench', which is not the folder that it lies in"
+
+
+def test_files_lie_by_month_and_one_more_run_has_its_own_month_alone_written(tmp_path: Path) -> None:
+    folder = store([entry(), entry(later(1))], tmp_path / "history")
+    november = folder / "bench" / "2026" / "11"
+    november.mkdir()
+    (november / "0.json").write_bytes(encode(later(31)))
+    look(folder)
+    kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+    (november / "1.json").write_bytes(encode(later(32)))
+
+    assert [len(month.files) for month in months_of(folder)] == [2, 2]
+    assert [month.is_read for month in months_of(folder)] == [True, False]
+    found = look(folder)
+
+    changed = {path.name for path in (tmp_path / "cache").iterdir() if path.stat().st_mtime_ns != kept[path.name]}
+    assert changed == {"bench~2026~11.msgpack"}
+    assert [files.name.partition("2026/")[2] for files in found.facts] == [
+        "10/0.json",
+        "10/1.json",
+        "11/0.json",
+        "11/1.json",
+    ]
+
+
+def test_what_was_read_before_it_is_asked_for_is_not_read_again(tmp_path: Path, reads: list[str]) -> None:
+    (month,) = months_of(store([entry()], tmp_path / "history"))
+    before = month.is_read
+
+    read(month)
+
+    assert (before, month.is_read) == (False, True)
+    assert month.size_bytes == (tmp_path / "history" / RECORD).stat().st_size
+    assert len(shelf([month]).facts) == 1
+    assert reads == [RECORD]
+
+
+@pytest.mark.parametrize("harm", ["another edition", "a file that cannot be used"])
+def test_a_month_is_read_when_all_of_it_can_be_used_as_it_is(tmp_path: Path, harm: str) -> None:
+    folder = store([entry(), entry(later(1))], tmp_path / "history")
+    if harm == "a file that cannot be used":
+        (folder / RECORD).write_bytes(b"{")
+    look(folder)
+
+    (month,) = months_of(folder, "second" if harm == "another edition" else "first")
+
+    assert not month.is_read
