@@ -5,6 +5,7 @@ scan ─► chapter of each runner, where it is not current ─► pages over al
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
@@ -159,16 +160,18 @@ def _write_baselines(
 
 
 def _write_over_all(whole: render.Whole, of: str, press: Press, ledger: Ledger) -> None:
-    """The pages over all runners, which are made of all chapters."""
+    """The pages over all runners, which are made of all chapters; the tables are copied while these are made."""
     pages = press.pages()
-    ledger.make("compare.html", press.edition, pages.compare)
-    ledger.make("method.html", press.edition, pages.method)
-    ledger.make("devices.html", of, lambda: pages.devices(whole))
-    _write_lengths(whole, press, ledger)
-    ledger.make("regressions.html", of, lambda: pages.regressions(whole))
-    ledger.make("regressions.atom", of, lambda: pages.feed(whole))
-    ledger.make("data/runs.js", of, lambda: payload.runs_payload(whole.runners).decode())
-    _write_tables(whole, of, press, ledger)
+    with ThreadPoolExecutor(1) as beside:
+        tables = beside.submit(_write_tables, whole, of, press, ledger)
+        ledger.make("compare.html", press.edition, pages.compare)
+        ledger.make("method.html", press.edition, pages.method)
+        ledger.make("devices.html", of, lambda: pages.devices(whole))
+        _write_lengths(whole, press, ledger)
+        ledger.make("regressions.html", of, lambda: pages.regressions(whole))
+        ledger.make("regressions.atom", of, lambda: pages.feed(whole))
+        ledger.make("data/runs.js", of, lambda: payload.runs_payload(whole.runners).decode())
+        tables.result()
     ledger.make("index.html", digest([of, whole.tables]), lambda: pages.index(whole))
 
 

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from regress.site import units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from regress.artifact import Kernel
@@ -36,11 +36,11 @@ NOTHING = Markup('<span class="quiet" aria-label="not measured">\N{EN DASH}</spa
 KEPT = 128
 """Lists of packages, and of kernels, that are kept as they were written: runs of one toolchain have the same ones.
 
-Digests, too: the replicates of a case nearly always give the same answers.
+Digests, too: the cases of a model that was built once have the same ones.
 """
 _DIGEST = 10
 """Characters of a SHA-256 that a page shows."""
-_CELL = '<td class="number">%s</td>'
+_SAME = '<span class="quiet">the same</span>'
 
 
 @cache
@@ -148,7 +148,7 @@ def kernels(found: tuple[Kernel, ...]) -> Markup:
 def heads(columns: Iterable[Column]) -> Markup:
     """Cells of a table's head: the columns, with the units that do not stand in the cells. The site has named both."""
     cells = [
-        f'          <th scope="col" class="number">{column.label}'
+        f'          <th scope="col">{column.label}'
         + (f' <span class="unit">{column.unit}</span></th>' if column.unit else "</th>")
         for column in columns
     ]
@@ -158,11 +158,11 @@ def heads(columns: Iterable[Column]) -> Markup:
 def medians(columns: Iterable[Column]) -> Markup:
     """Cells of a table's row: the median of each column that has one. The site itself has written it."""
     texts = [f"<strong>{column.median}</strong>" if column.median else "" for column in columns]
-    return Markup("\n".join([f'          <td class="number">{text}</td>' for text in texts]))  # noqa: S704  # as said
+    return Markup("\n".join([f"          <td>{text}</td>" for text in texts]))  # noqa: S704  # as said
 
 
 def replicates(case: RunCase) -> Markup:
-    """Rows of a table: a fresh process each, with what it measured, the digest of its logits and what held it back.
+    """Rows of a table: a fresh process each, with what it measured, what it answered and what held its clocks back.
 
     Numbers and times are written by the site itself, and need no escaping.
     """
@@ -170,23 +170,33 @@ def replicates(case: RunCase) -> Markup:
     moments = [units.iso(replicate.started_at) for replicate in found]
     clocks = [moment[11:19] for moment in moments]
     columns = [[text or NOTHING for text in column.cells] for column in case.columns]
-    last = [_last_cell(replicate) for replicate in found]
     row = (
         '        <tr><th scope="row">%d <time class="quiet" datetime="%s">%s</time></th>\n'
-        f"          {_CELL * len(columns)}\n          <td>%s</td>\n        </tr>"
+        f"          {'<td>%s</td>' * len(columns)}\n          <td>%s</td>\n        </tr>"
     )
-    rows = zip(range(1, len(found) + 1), moments, clocks, *columns, last, strict=True)
+    rows = zip(range(1, len(found) + 1), moments, clocks, *columns, _last_cells(found), strict=True)
     return Markup("\n".join([row % texts for texts in rows]))  # noqa: S704  # as said, and escaped there
 
 
-def _last_cell(replicate: Replicate) -> str:
-    """What a replicate answered, and what held its clocks back, each reason with its share of the time."""
-    logits = _digest(replicate.logits_sha256) if replicate.logits_sha256 else NOTHING
+def _last_cells(found: Sequence[Replicate]) -> list[str]:
+    """The digest of each one's logits, once where all have the same, and why its clocks were held back."""
+    first = found[0].logits_sha256 if found else None
+    return [f"{_answers(each, first if number else None)}{_held_back(each)}" for number, each in enumerate(found)]
+
+
+def _answers(replicate: Replicate, first: str | None) -> str:
+    if replicate.logits_sha256 is None:
+        return NOTHING
+    return _SAME if replicate.logits_sha256 == first else _digest(replicate.logits_sha256)
+
+
+def _held_back(replicate: Replicate) -> str:
+    """What held its clocks back, each reason with its share of the time."""
     shares = replicate.telemetry.reasons if replicate.telemetry else {}
     if not shares:
-        return logits
+        return ""
     reasons = [f"{reason.replace('_', ' ')} {units.percent(share)}" for reason, share in sorted(shares.items())]
-    return f'{logits}<span class="note">{escape(", ".join(reasons))}</span>'
+    return f'<span class="note">{escape(", ".join(reasons))}</span>'
 
 
 @lru_cache(KEPT)

@@ -111,8 +111,28 @@ def test_each_row_of_the_table_is_a_replicate() -> None:
     assert head == ["Replicate", "Prefill rate tokens/s", "Decode rate tokens/s", "Peak memory", "Answers"]
     assert median == ["Median", "1,000", "50.00", "1 GiB", ""]
     assert first == ["1 12:00:00", "990.0", "49.00", "1 GiB", sha("logits")[:10]]
-    assert second == ["2 12:01:00", "1,000", "50.00", "1 GiB", sha("logits")[:10]]
-    assert third == ["3 12:02:00", "1,030", "50.50", "1 GiB", sha("logits")[:10]]
+    assert second == ["2 12:01:00", "1,000", "50.00", "1 GiB", "the same"]
+    assert third == ["3 12:02:00", "1,030", "50.50", "1 GiB", "the same"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "shown"),
+    [
+        (
+            ("logits", "other", "logits", "other"),
+            [sha("logits")[:10], sha("other")[:10], "the same", sha("other")[:10]],
+        ),
+        ((None, "logits", None, "logits"), ["\N{EN DASH}", sha("logits")[:10], "\N{EN DASH}", sha("logits")[:10]]),
+    ],
+)
+def test_answers_that_are_not_those_of_the_first_replicate_stand_out(
+    answers: tuple[str | None, ...], shown: list[str]
+) -> None:
+    replicates = tuple(msgspec.structs.replace(replicate(), logits_sha256=text and sha(text)) for text in answers)
+
+    rows = table_of(page(entry(make_record(make_case(replicates=replicates)))))
+
+    assert [row[-1] for row in rows[2:]] == shown
 
 
 def test_a_value_that_was_not_measured_is_a_dash_with_words() -> None:
