@@ -44,8 +44,7 @@ class Crew(Protocol):
         Args:
             function: What is called; other processes find it by its module and name.
             things: What it is called with.
-            meanwhile: What this process does, where there are others, once nothing is left for it to take; they may be
-                at work still.
+            meanwhile: What this process does first, where there are others, which then do more of the work.
         """
 
 
@@ -96,8 +95,7 @@ def _shared(others: int) -> Iterator[Crew]:
                 hands.submit(_take, left, done, lambda portion: pool.submit(_each, function, portion).result())
                 for _ in range(others)
             ]
-            _take(left, done, partial(_each, function))
-            meanwhile()
+            _take(left, done, partial(_each, function), meanwhile)
             for each in given:
                 each.result()
             return [result for place in sorted(done) for result in done[place]]
@@ -127,13 +125,16 @@ def _each(function: Callable[[A], B], portion: Iterable[A]) -> list[B]:
     return list(map(function, portion))
 
 
-def _take(left: deque[tuple[int, A]], done: dict[int, B], do: Callable[[A], B]) -> None:
+def _take(
+    left: deque[tuple[int, A]], done: dict[int, B], do: Callable[[A], B], first: Callable[[], object] = _nothing
+) -> None:
     """Does one thing after the other that nobody else has taken; where one fails, none is left for anybody.
 
     A pool would be given all at once, and have each process take one more than it works on: there is no knowing then
     what this process may take.
     """
     try:
+        first()
         for place, thing in _rest(left):
             done[place] = do(thing)
     except BaseException:

@@ -182,7 +182,7 @@ def write(tasks: Sequence[Task], meanwhile: Callable[[], object]) -> dict[str, C
 
     Args:
         tasks: What is to be written.
-        meanwhile: What this process does while others write the last pages.
+        meanwhile: What this process does while others, if there are, begin with the pages of runs.
 
     Returns:
         Each runner's nickname and its chapter.
