@@ -262,15 +262,25 @@ def test_cuda_is_compiled_for_a_gpu_that_is_not_here(workshop: Workshop) -> None
     assert b"wmma" in (artifact.folder / "lib.so").read_bytes()
 
 
-@pytest.mark.parametrize("arch", ["sm_87", "sm_90"])
-def test_our_gpu_kernels_pass_the_compiler(workshop: Workshop, arch: str) -> None:
+@pytest.mark.parametrize(
+    ("arch", "flags", "captured"),
+    [("sm_87", {}, []), ("sm_90", {"cuda_graph": "1"}, [b"vm.builtin.cuda_graph.run_or_capture", b"pages_of"])],
+    ids=["sm_87", "sm_90, captured"],
+)
+def test_our_gpu_kernels_pass_the_compiler(
+    workshop: Workshop, arch: str, flags: dict[str, str], captured: list[bytes]
+) -> None:
     """Heads of 64 are what our attention covers; one kernel stands between two layers' attention, one at the end."""
-    artifact = workshop.build_with(workshop.cuda_toolchain(), "llama-small", "q4f16_1", target=f"cuda-{arch}")
+    artifact = workshop.build_with(
+        workshop.cuda_toolchain(), "llama-small", "q4f16_1", target=f"cuda-{arch}", flags=flags
+    )
     assert {"decoder_entry", "decoder_step", "decoder_step1"} <= artifact.kernels.keys()
     library = (artifact.folder / "lib.so").read_bytes()
     assert b"decoder_step<256, 768, 768, 2048, 8192, false, float>" in library  # logits are float32 to the last
     assert b"mma.sync.aligned.m16n8k16" in library
     assert b"wmma" in library
+    assert all(name in library for name in captured)
+    assert (b"run_or_capture" in library) == bool(captured)
 
 
 def test_tvms_own_kernels_can_be_asked_for(workshop: Workshop) -> None:
@@ -305,15 +315,6 @@ def test_a_step_is_captured_once_for_each_number_of_pages(workshop: Workshop, tv
     steps = 40 + 40 + 17
     assert found["captured"] == {graph: [1, 2, 3, 4] for graph in "012"}
     assert found["launches"] == 3 * steps
-
-
-def test_a_captured_step_passes_the_compiler(workshop: Workshop) -> None:
-    artifact = workshop.build_with(
-        workshop.cuda_toolchain(), "llama-small", "q4f16_1", target="cuda-sm_90", flags={"cuda_graph": "1"}
-    )
-    library = (artifact.folder / "lib.so").read_bytes()
-    assert b"vm.builtin.cuda_graph.run_or_capture" in library
-    assert b"pages_of" in library
 
 
 GROUPED_HEADS = """\
