@@ -183,7 +183,7 @@ class Place:
     """A history, the site that is made of it, and a cache of its own.
 
     Args:
-        folder: A folder that is not there yet.
+        folder: An empty folder.
         plan: The history.
     """
 
@@ -417,7 +417,7 @@ def note(text: str) -> None:
 
 
 def measured_rows(sizes: Iterable[int], asv: Sequence[str], *, series: bool, repeats: int) -> Iterator[Row]:
-    """All that is measured, in the table's order; nothing is deleted before the end.
+    """All that is measured, in the table's order; no history and no site is deleted before the end.
 
     For five minutes ext4 gives out no inode of a deleted file, but looks at each whenever a file is created: after tens
     of thousands of them that took .3 to .9 ms here, in place of .03.
@@ -426,9 +426,9 @@ def measured_rows(sizes: Iterable[int], asv: Sequence[str], *, series: bool, rep
         for values in sizes:
             if asv and values > MOST_FOR_ASV:
                 note(f"asv is left out for {values:,} values: to write them in its form would take too long")
-            yield from size_rows(Path(folder, str(values)), values, asv, repeats)
+            yield from size_rows(Path(tempfile.mkdtemp(dir=folder)), values, asv, repeats)
         if series:
-            yield from series_rows(Path(folder, "series"))
+            yield from series_rows(Path(tempfile.mkdtemp(dir=folder)))
 
 
 def main() -> int:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 B = TypeVar("B")
 
-WORTH_BYTES = 40_000_000
-"""Records to look at above which further processes are worth their start, of half a second."""
+WORTH_BYTES = 20_000_000
+"""Records to look at for each of several processes, at least: the start of a further one takes half a second."""
 _PORTIONS = 16
 """Portions of much work for each process, at least: the last ones to be done end at nearly the same time."""
 _SWITCH_S = 0.0005
@@ -58,10 +58,10 @@ def crew(size_bytes: int) -> Iterator[Crew]:
     Raises:
         HistoryError: One of the processes was killed.
     """
-    others = _processors() - 1 if size_bytes >= WORTH_BYTES else 0
+    count = min(_processors(), size_bytes // WORTH_BYTES)
     with without_collector():
-        if others:
-            with _shared(others) as run:
+        if count > 1:  # this one is one of them
+            with _shared(count - 1) as run:
                 yield run
         else:
             yield _alone

@@ -1,12 +1,15 @@
 """The chapter: all pages of one runner, made without knowing anything of the others.
 
-    months ─► series ─► single runs
+    months ─► outline ─► single runs ─► series
 
-Each step is shared among all processes, for all chapters that are to be written: one runner, too, keeps them busy.
+Each step is shared among all processes, for all chapters that are to be written: one runner, too, keeps them busy. What
+was looked at for the outline is looked at again for the series, unless the same process does both: that is less work
+than to hand it over.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from regress.site.facts import Facts
     from regress.site.overview import View
     from regress.site.plotly import Script
-    from regress.site.shelf import Month
+    from regress.site.shelf import Month, Shelf
 
 
 class Press(Fact, frozen=True, kw_only=True):
@@ -88,6 +91,10 @@ class Task(Fact, frozen=True, kw_only=True):
     asked: Mapping[str, tuple[str, ...]]
     without: Mapping[Files, str] = {}
 
+    def __hash__(self) -> int:
+        """Of what nearly always tells two of them apart."""
+        return hash((self.runner, self.files))
+
     @property
     def size_bytes(self) -> int:
         """Size of all its records."""
@@ -106,8 +113,7 @@ class Task(Fact, frozen=True, kw_only=True):
     @property
     def months(self) -> list[Month]:
         """What its files are read by."""
-        kept = self.press.kept(self.press.history) / self.runner
-        return months(self.press.history, self.files, kept, self.press.code)
+        return months(self.press.history, self.files, self.press.kept(self.press.history), self.press.code)
 
 
 class RunTask(Fact, frozen=True, kw_only=True):
@@ -149,20 +155,28 @@ class Chapter(msgspec.Struct, frozen=True, kw_only=True):
     unusable: tuple[str, ...]
 
 
-class Draft(Fact, frozen=True, kw_only=True):
-    """A chapter that lacks the pages of some runs.
+class Outline(Fact, frozen=True, kw_only=True):
+    """The pages of runs that a chapter has.
+
+    Attributes:
+        made: The files of those that stand as they shall.
+        left: The others.
+    """
+
+    made: Mapping[str, Made]
+    left: tuple[RunTask, ...]
+
+
+class Rest(Fact, frozen=True, kw_only=True):
+    """A chapter that lacks its series alone.
 
     Attributes:
         task: What it is made of.
-        chapter: What there is of it.
-        runs: What it lacks.
-        new: Those of its files that no earlier build has written.
+        made: The files of its runs.
     """
 
     task: Task
-    chapter: Chapter
-    runs: tuple[RunTask, ...]
-    new: frozenset[str]
+    made: Mapping[str, Made]
 
 
 def current(task: Task) -> Chapter | None:
@@ -187,80 +201,69 @@ def write(tasks: Sequence[Task], meanwhile: Callable[[], object]) -> dict[str, C
     Returns:
         Each runner's nickname and its chapter.
     """
-    unread = [month for task in tasks for month in task.months if not month.is_read]
-    # The records that are read, and the chapters but one: that one is not shared, nor are the pages of its few runs.
-    shared = [month.size_bytes for month in unread] + sorted([task.size_bytes for task in tasks])[:-1]
-    with crew(sum(shared)) as run:
+    _look.cache_clear()  # since an earlier build, something may have been mended
+    unread = {month: files for task in tasks for month in task.months if (files := month.unread)}
+    # Of a single chapter only records that are to be read are worth a process: few of its runs have a page.
+    sizes = [each.record.size_bytes for files in unread.values() for each in files]
+    sizes += sorted(task.size_bytes for task in tasks)[:-1]
+    with crew(sum(sizes)) as run:
         run(read, unread)
-        return _written(tasks, run, meanwhile)
+        rests = _with_runs(tasks, run, meanwhile)[::-1]  # each process begins with what it may still know
+        return {rest.task.runner: chapter for rest, chapter in zip(rests, run(write_rest, rests), strict=True)}
 
 
-def _written(tasks: Sequence[Task], run: Crew, meanwhile: Callable[[], object]) -> dict[str, Chapter]:
-    """Each runner's nickname and its chapter, its records being read.
+def _with_runs(tasks: Sequence[Task], run: Crew, meanwhile: Callable[[], object]) -> list[Rest]:
+    """What the chapters lack once the pages of their runs are written.
 
-    Only now the records of runs that have a page are read as far as these show them. Where one cannot be, its chapter
-    is made anew without it.
+    Only now are the records of these read as far as they show them. Where one cannot be, its chapter is made without.
     """
-    drafts = run(draft, tasks)
-    pages = iter(run(write_run, [each for draft in drafts for each in draft.runs], meanwhile))
-    found: dict[str, Chapter] = {}
+    outlines = run(outline, tasks)
+    written = iter(run(write_run, [page for each in outlines for page in each.left], meanwhile))
+    rests: list[Rest] = []
     again: list[Task] = []
-    for each in drafts:
-        written = dict(zip((task.files for task in each.runs), pages, strict=False))  # the next ones are another's
-        bad = {files: cause for files, cause in written.items() if isinstance(cause, str)}
-        if bad:
-            again.append(_without(each, bad))
+    for task, each in zip(tasks, outlines, strict=True):
+        made, bad = dict(each.made), dict(task.without)
+        for page, found in zip(each.left, written, strict=False):  # those behind them are of the next chapters
+            if isinstance(found, str):
+                bad[page.files] = found
+            else:
+                made.update(found)
+        if len(bad) > len(task.without):
+            again.append(replace(task, without=bad))
         else:
-            found[each.task.runner] = _whole(each, [made for made in written.values() if not isinstance(made, str)])
-    return {**found, **_written(again, run, meanwhile)} if again else found
+            rests.append(Rest(task=task, made=made))
+    return [*rests, *(_with_runs(again, run, meanwhile) if again else ())]
 
 
-def _without(draft: Draft, bad: Mapping[Files, str]) -> Task:
-    """What a chapter is made of that is not spoilt by those files, whose draft is taken away."""
-    for name in draft.new:
-        (draft.task.press.destination / name).unlink(missing_ok=True)
-    return replace(draft.task, without={**draft.task.without, **bad})
-
-
-def _whole(draft: Draft, pages: Sequence[Mapping[str, Made]]) -> Chapter:
-    """The chapter with the pages that it lacked; it is kept."""
-    chapter = draft.chapter
-    for made in pages:
-        chapter.made.update(made)
-    keep(draft.task.kept, chapter)
-    return chapter
-
-
-def draft(task: Task) -> Draft:
-    """Writes the pages of a runner, but for those of single runs that are not as they shall be."""
+def outline(task: Task) -> Outline:
+    """Which runs have a page."""
+    view, shelf = _look(task)
     earlier = recall(task.kept, Chapter)
-    known = earlier.made if earlier else {}
-    ledger, said = Ledger(task.press.destination, known), shelf(task.months)
-    found = {files: facts for files, facts in said.facts.items() if files not in task.without}
-    view = view_of(in_order(found.values()), task.baseline) if found else None
-    runs: tuple[RunTask, ...] = ()
-    if view:
-        runs = tuple(_run_tasks(task, found, view.paged, ledger))
-        _write_series(task, ledger, view)
-    chapter = Chapter(
-        of=task.of,
-        made=ledger.made,
-        runner=view.runner if view else None,
-        unusable=(*said.unusable, *task.without.values()),
-    )
-    return Draft(task=task, chapter=chapter, runs=runs, new=frozenset(ledger.made.keys() - known.keys()))
+    ledger = Ledger(task.press.destination, earlier.made if earlier else {})
+    pages = _run_tasks(task, shelf.facts, view.paged) if view else ()
+    left = tuple(page for page in pages if not ledger.is_made(page.names, page.of))
+    return Outline(made=ledger.made, left=left)
 
 
-def _run_tasks(task: Task, found: Mapping[Files, Facts], paged: Container[str], ledger: Ledger) -> Iterator[RunTask]:
-    """The pages of runs that are to be written."""
+@lru_cache(maxsize=1)
+def _look(task: Task) -> tuple[View | None, Shelf]:
+    """All that is shown of a runner, `None` where no file of it can be used, and what its files say."""
+    found = shelf(task.months)
+    facts = [each for files, each in found.facts.items() if files not in task.without]
+    return view_of(in_order(facts), task.baseline) if facts else None, found
+
+
+def _run_tasks(task: Task, found: Mapping[Files, Facts], paged: Container[str]) -> Iterator[RunTask]:
     for files, facts in found.items():
-        if facts.run.id in paged:
-            run = facts.run
-            names = (places.data_path(run), places.run_path(run, ".js"), places.run_path(run))
-            linked = run.reference_run in paged
-            page = RunTask(press=task.press, files=files, asked=task.asked, linked=linked, names=names)
-            if not ledger.is_made(names, page.of):
-                yield page
+        run = facts.run
+        if run.id in paged and files not in task.without:
+            yield RunTask(
+                press=task.press,
+                files=files,
+                asked=task.asked,
+                linked=run.reference_run in paged,
+                names=(places.data_path(run), places.run_path(run, ".js"), places.run_path(run)),
+            )
 
 
 def write_run(task: RunTask) -> dict[str, Made] | str:
@@ -277,6 +280,23 @@ def write_run(task: RunTask) -> dict[str, Made] | str:
     for name, data in zip(task.names, written, strict=True):
         ledger.write(name, data, of)
     return ledger.made
+
+
+def write_rest(rest: Rest) -> Chapter:
+    """Writes what a chapter lacks, and keeps it."""
+    task = rest.task
+    view, shelf = _look(task)
+    ledger = Ledger(task.press.destination, {})
+    if view:
+        _write_series(task, ledger, view)
+    chapter = Chapter(
+        of=task.of,
+        made={**rest.made, **ledger.made},
+        runner=view.runner if view else None,
+        unusable=(*shelf.unusable, *task.without.values()),
+    )
+    keep(task.kept, chapter)
+    return chapter
 
 
 def _write_series(task: Task, ledger: Ledger, view: View) -> None:

@@ -36,7 +36,7 @@ NOTHING = Markup('<span class="quiet" aria-label="not measured">\N{EN DASH}</spa
 KEPT = 128
 """Lists of packages, and of kernels, that are kept as they were written: runs of one toolchain have the same ones.
 
-Digests, too: the cases of a model that was built once have the same ones.
+Digests, too: runs have machines, toolchains and kernels in common.
 """
 _DIGEST = 10
 """Characters of a SHA-256 that a page shows."""
@@ -179,15 +179,11 @@ def replicates(case: RunCase) -> Markup:
 
 
 def _last_cells(found: Sequence[Replicate]) -> list[str]:
-    """The digest of each one's logits, once where all have the same, and why its clocks were held back."""
-    first = found[0].logits_sha256 if found else None
-    return [f"{_answers(each, first if number else None)}{_held_back(each)}" for number, each in enumerate(found)]
-
-
-def _answers(replicate: Replicate, first: str | None) -> str:
-    if replicate.logits_sha256 is None:
-        return NOTHING
-    return _SAME if replicate.logits_sha256 == first else _digest(replicate.logits_sha256)
+    """The digest of each one's logits, only of the first one where all have the same, and what held its clocks back."""
+    answers = [_digest(each.logits_sha256) if each.logits_sha256 else str(NOTHING) for each in found]
+    if len(set(answers)) == 1 and found[0].logits_sha256:
+        answers[1:] = [_SAME] * (len(answers) - 1)
+    return [answer + _held_back(each) for answer, each in zip(answers, found, strict=True)]
 
 
 def _held_back(replicate: Replicate) -> str:

@@ -5,7 +5,6 @@ The files of a month are read and kept together: one more run has those of its m
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -51,15 +50,11 @@ class Month(Fact, frozen=True, kw_only=True):
     edition: str
 
     @property
-    def size_bytes(self) -> int:
-        """Size of its records."""
-        return sum(files.record.size_bytes for files in self.files)
-
-    @property
-    def is_read(self) -> bool:
-        """Whether the facts of all its files are kept."""
+    def unread(self) -> list[Files]:
+        """The files whose facts are not kept."""
         kept = recall(self.kept, _Listed)
-        return kept is not None and kept.edition == self.edition and dict(kept.facts).keys() >= set(self.files)
+        known = {files for files, _ in kept.facts} if kept and kept.edition == self.edition else set()
+        return [files for files in self.files if files not in known]
 
 
 class Shelf(Fact, frozen=True, kw_only=True):
@@ -79,13 +74,16 @@ def months(root: Path, files: Iterable[Files], cache: Path, edition: str) -> lis
 
     Args:
         root: The folder of the history.
-        files: The runner's files, in order of their names.
-        cache: The folder that its facts are kept in.
+        files: The runner's files.
+        cache: The folder that facts are kept in, by month as the files are.
         edition: Of what reads them.
     """
+    found: dict[str, list[Files]] = {}
+    for each in files:
+        found.setdefault(each.name.rpartition("/")[0], []).append(each)
     return [
-        Month(root=root, files=tuple(own), kept=cache / f"{folder.replace('/', '~')}.msgpack", edition=edition)
-        for folder, own in groupby(files, key=lambda files: files.name.rpartition("/")[0])
+        Month(root=root, files=tuple(own), kept=cache / f"{folder}.msgpack", edition=edition)
+        for folder, own in found.items()
     ]
 
 
@@ -97,7 +95,7 @@ def read(month: Month) -> None:
 def shelf(months: Iterable[Month]) -> Shelf:
     """What the files of a runner say: what is kept of them, and the others are read.
 
-    What cannot be used is not kept, but read again each time until it is mended.
+    What cannot be read is not kept, but tried again each time until it is mended.
     """
     found, unusable = _sorted_out({files: facts for month in months for files, facts in _facts(month).items()})
     return Shelf(facts=found, unusable=tuple(unusable))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WORTH_BYTES", 0)
+    monkeypatch.setattr(module, "WORTH_BYTES", 1)
     monkeypatch.setattr(module, "_processors", lambda: 2)
 
 
@@ -45,7 +45,7 @@ def test_several_processes_write_the_site_that_one_writes(tmp_path: Path, monkey
 
 
 def test_the_work_is_done_here_and_elsewhere_and_its_results_are_in_order() -> None:
-    with crew(1) as run:
+    with crew(2) as run:
         found = run(_slow_first, [0.5, 0.4, 0.3, 0.2])
 
     assert [seconds for seconds, _ in found] == [0.5, 0.4, 0.3, 0.2]
@@ -59,12 +59,11 @@ def _slow_first(seconds: float) -> tuple[float, int]:
 
 
 def test_many_things_are_handed_out_in_portions_and_come_back_in_order() -> None:
-    with crew(1) as run:
+    with crew(2) as run:
         assert run(abs, range(-1000, 0)) == list(range(1000, 0, -1))
 
 
-def test_a_runner_alone_keeps_several_processes_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its records of several months, and the pages of its runs."""
+def test_records_and_runs_of_a_runner_alone_are_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     portions: list[int] = []
     portioned = module._portions
 
@@ -78,14 +77,34 @@ def test_a_runner_alone_keeps_several_processes_busy(tmp_path: Path, monkeypatch
         history.append(later(days), tmp_path / "site-history")
     built(tmp_path / "site", None)
 
-    assert portions == [3, 1, 3]
+    months, outlines, runs, series = portions
+    assert (months, runs) == (3, 3)
+    assert (outlines, series) == (1, 1)
+
+
+def test_others_begin_while_this_process_does_something_else(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+
+    def wait() -> None:
+        while not begun.exists():
+            time.sleep(0.01)
+
+    with crew(2) as run:
+        first, _ = run(_begin, [begun, begun], wait)
+
+    assert first != os.getpid()
+
+
+def _begin(path: Path) -> int:
+    path.touch()
+    return os.getpid()
 
 
 def test_what_is_to_be_done_meanwhile_may_fail() -> None:
     def fail() -> None:
         raise ValueError("meanwhile")
 
-    with pytest.raises(ValueError, match="meanwhile"), crew(1) as run:
+    with pytest.raises(ValueError, match="meanwhile"), crew(2) as run:
         run(time.sleep, [0.1, 0.1], fail)
 
 
@@ -100,7 +119,7 @@ def test_a_file_that_an_editor_left_among_the_templates_is_no_template(tmp_path:
 
 def test_what_fails_here_is_told_of_and_the_others_take_no_more() -> None:
     started = time.monotonic()
-    with pytest.raises(ValueError, match="here"), crew(1) as run:
+    with pytest.raises(ValueError, match="here"), crew(2) as run:
         run(partial(_fail_here, os.getpid()), [60, 60, 60])
 
     assert time.monotonic() - started < 30
@@ -123,7 +142,7 @@ def test_a_file_that_cannot_be_written_elsewhere_is_named(tmp_path: Path) -> Non
 
 
 def test_a_process_that_is_killed_is_told_of() -> None:
-    with pytest.raises(HistoryError, match="was killed"), crew(1) as run:
+    with pytest.raises(HistoryError, match="was killed"), crew(2) as run:
         run(partial(_die_elsewhere, os.getpid()), [1, 1])
 
 
@@ -138,8 +157,8 @@ import time
 from multiprocessing import active_children
 from regress import crew
 
-crew.WORTH_BYTES, crew._processors = 0, lambda: 3
-with crew.crew(1) as run:
+crew.WORTH_BYTES, crew._processors = 1, lambda: 3
+with crew.crew(3) as run:
     run(time.sleep, [1, 1, 1])
     print(*[child.pid for child in active_children()], flush=True)
     time.sleep(60)

@@ -13,6 +13,7 @@ from factories import CASE, make_broken, make_case, make_environment, make_recor
 from html_page import read_html
 from site_entries import ASSETS, OTHER, TEMPLATES, entry, judged, later, make_baseline, refuse, slow, store
 
+from regress.errors import HistoryError
 from regress.record import encode
 from regress.site import build, chapter, plotly
 from regress.site.extract import Extract, extract
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from regress.baseline import Baseline
-    from regress.errors import HistoryError
-    from regress.site.chapter import Draft, Task
+    from regress.site.chapter import Chapter, Rest
     from regress.site.lengths import Lengths, LengthsName
 
 BENCH = "bench/2026/10"
@@ -244,23 +244,23 @@ def test_one_more_run_leaves_the_pages_of_other_runs_and_runners_alone(
     """They are not even looked at."""
     before = written(site.build())
     made: list[str] = []
-    draft, read = chapter.draft, extract
+    write, read = chapter.write_rest, extract
 
-    def noted_draft(task: Task) -> Draft:
-        made.append(task.runner)
-        return draft(task)
+    def noted_write(rest: Rest) -> Chapter:
+        made.append(rest.task.runner)
+        return write(rest)
 
     def noted_read(data: bytes, name: str) -> Extract:
         made.append(name)
         return read(data, name)
 
-    monkeypatch.setattr(chapter, "draft", noted_draft)
+    monkeypatch.setattr(chapter, "write_rest", noted_write)
     monkeypatch.setattr(chapter, "extract", noted_read)
     added(site)
 
     after = written(site.build())
 
-    assert made == ["bench", f"{site.history}/{BENCH}/new.json"]
+    assert made == [f"{site.history}/{BENCH}/new.json", "bench"]
     changed = {name for name in before if after[name] != before[name]}
     assert {name.split("/")[0] for name in changed} == {
         "series",
@@ -389,8 +389,7 @@ def test_a_record_that_is_found_broken_when_its_page_is_made_is_left_out(site: S
     name = f"{BENCH}/{NEWEST_RUNS + 9}.json"
     only = "z~q~t~p1+1"
     assert (site.build() / "series" / "bench" / f"{only}.html").is_file()
-    data = (site.history / name).read_bytes()
-    (site.history / name).write_bytes(data.replace(b'"started_at":"', b'"started_at":"once, ', 1))
+    spoil(site.history / name)
     bad: list[HistoryError] = []
 
     root = site.build("anew", on_bad=bad.append)
@@ -400,6 +399,54 @@ def test_a_record_that_is_found_broken_when_its_page_is_made_is_left_out(site: S
     pages = {path: text for path, text in contents(root).items() if path.endswith(".html")}
     assert [path for path, text in pages.items() if only.encode() in text] == []
     assert name in pages["index.html"].decode()
+
+
+def spoil(path: Path) -> None:
+    """What only the page of the run shows of a record is no longer what it shall be."""
+    path.write_bytes(path.read_bytes().replace(b'"started_at":"', b'"started_at":"once, ', 1))
+
+
+def test_a_record_that_spoils_its_page_has_nothing_written_twice_nor_deleted(site: Site) -> None:
+    """Nor where nobody remembers what an earlier build has written."""
+    before = contents(site.build())
+    spoil(site.history / f"{BENCH}/{NEWEST_RUNS + 9}.json")
+    bad: list[HistoryError] = []
+    shutil.rmtree(site.folder / "site-cache")
+
+    first = written(site.build(on_bad=bad.append))
+
+    assert before.keys() <= first.keys()
+    assert written(site.build(on_bad=bad.append)) == first
+    assert len(bad) == 2
+
+
+def test_no_page_of_a_series_stands_before_those_of_the_runs_that_it_leads_to(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Pages, "run", fail)
+    with pytest.raises(HistoryError, match="No space left"):
+        site.build()
+
+    assert not (site.folder / "site" / "series").exists()
+
+
+def test_what_was_spoilt_by_the_folder_and_is_mended_is_shown(site: Site) -> None:
+    """Without the file being touched, and by the same process."""
+    path = site.history / BENCH / "3.json"
+    link, elsewhere = site.history / BENCH / "link.json", site.folder / "3.json"
+    path.rename(elsewhere)
+    link.symlink_to(elsewhere.with_name("nowhere.json"))
+    bad: list[HistoryError] = []
+    site.build(on_bad=bad.append)
+    assert len(bad) == 1
+    elsewhere.rename(elsewhere.with_name("nowhere.json"))
+
+    again = contents(site.build(on_bad=refuse))
+
+    assert again == contents(site.build("anew"))
 
 
 def test_a_broken_record_that_is_mended_is_shown(site: Site) -> None:

@@ -112,8 +112,8 @@ def test_facts_of_another_edition_are_read_again(tmp_path: Path, reads: list[str
 def test_a_damaged_cache_is_read_anew_and_mended(tmp_path: Path, reads: list[str]) -> None:
     folder = store([entry()], tmp_path / "history")
     found = look(folder)
-    (kept,) = (tmp_path / "cache").iterdir()
-    kept.write_bytes(b"\xc1")
+    (month,) = months_of(folder)
+    month.kept.write_bytes(b"\xc1")
 
     assert look(folder) == look(folder) == found
     assert reads == [RECORD, RECORD]
@@ -157,22 +157,24 @@ def test_a_record_in_the_folder_of_another_runner_is_named(tmp_path: Path) -> No
     assert cause == "elsewhere/2026/10/0.json: runner: 'bench', which is not the folder that it lies in"
 
 
-def test_files_lie_by_month_and_one_more_run_has_its_own_month_alone_written(tmp_path: Path) -> None:
+def test_one_more_run_has_the_facts_of_its_own_month_alone_written(tmp_path: Path) -> None:
     folder = store([entry(), entry(later(1))], tmp_path / "history")
     november = folder / "bench" / "2026" / "11"
     november.mkdir()
     (november / "0.json").write_bytes(encode(later(31)))
     look(folder)
-    kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+    kept = {month.kept: month.kept.stat().st_mtime_ns for month in months_of(folder)}
     (november / "1.json").write_bytes(encode(later(32)))
 
-    assert [len(month.files) for month in months_of(folder)] == [2, 2]
-    assert [month.is_read for month in months_of(folder)] == [True, False]
+    assert [[files.name for files in month.unread] for month in months_of(folder)] == [[], ["bench/2026/11/1.json"]]
     found = look(folder)
 
-    changed = {path.name for path in (tmp_path / "cache").iterdir() if path.stat().st_mtime_ns != kept[path.name]}
-    assert changed == {"bench~2026~11.msgpack"}
-    assert [files.name.partition("2026/")[2] for files in found.facts] == [
+    assert [str(path.relative_to(tmp_path)) for path in kept] == [
+        "cache/bench/2026/10.msgpack",
+        "cache/bench/2026/11.msgpack",
+    ]
+    assert [path.stat().st_mtime_ns != moment for path, moment in kept.items()] == [False, True]
+    assert [files.name.removeprefix("bench/2026/") for files in found.facts] == [
         "10/0.json",
         "10/1.json",
         "11/0.json",
@@ -180,25 +182,34 @@ def test_files_lie_by_month_and_one_more_run_has_its_own_month_alone_written(tmp
     ]
 
 
+def test_a_folder_in_a_months_folder_has_a_place_of_its_own(tmp_path: Path, reads: list[str]) -> None:
+    """Whatever names its files have: sorted, they stand between those of the month."""
+    folder = store([entry(), entry(later(1))], tmp_path / "history")
+    within = folder / "bench" / "2026" / "10" / "0.more"
+    within.mkdir()
+    (within / "0.json").write_bytes(encode(later(2)))
+    first = look(folder)
+
+    assert len(months_of(folder)) == 2
+    assert look(folder) == first
+    assert len(reads) == len(first.facts) == 3
+
+
 def test_what_was_read_before_it_is_asked_for_is_not_read_again(tmp_path: Path, reads: list[str]) -> None:
     (month,) = months_of(store([entry()], tmp_path / "history"))
-    before = month.is_read
+    before = month.unread
 
     read(month)
 
-    assert (before, month.is_read) == (False, True)
-    assert month.size_bytes == (tmp_path / "history" / RECORD).stat().st_size
+    assert (before, month.unread) == (list(month.files), [])
     assert len(shelf([month]).facts) == 1
     assert reads == [RECORD]
 
 
-@pytest.mark.parametrize("harm", ["another edition", "a file that cannot be used"])
-def test_a_month_is_read_when_all_of_it_can_be_used_as_it_is(tmp_path: Path, harm: str) -> None:
+def test_facts_of_another_edition_and_of_files_that_cannot_be_used_are_not_there(tmp_path: Path) -> None:
     folder = store([entry(), entry(later(1))], tmp_path / "history")
-    if harm == "a file that cannot be used":
-        (folder / RECORD).write_bytes(b"{")
+    (folder / RECORD).write_bytes(b"{")
     look(folder)
 
-    (month,) = months_of(folder, "second" if harm == "another edition" else "first")
-
-    assert not month.is_read
+    assert [[files.name for files in month.unread] for month in months_of(folder)] == [[RECORD]]
+    assert [len(month.unread) for month in months_of(folder, "second")] == [2]
