@@ -58,22 +58,27 @@ def crew(size_bytes: int) -> Iterator[Crew]:
     Raises:
         HistoryError: One of the processes was killed.
     """
-    count = min(_processors(), size_bytes // WORTH_BYTES)
+    others = processes(size_bytes) - 1
     with without_collector():
-        if count > 1:  # this one is one of them
-            with _shared(count - 1) as run:
+        if others:
+            with _shared(others) as run:
                 yield run
         else:
-            yield _alone
+            yield alone
 
 
-def _alone(
+def processes(size_bytes: int) -> int:
+    """How many processes share work on so many bytes of records, this one among them."""
+    return max(1, min(_processors(), size_bytes // WORTH_BYTES))
+
+
+def alone(
     function: Callable[[A], B],
     things: Iterable[A],
     /,
     meanwhile: Callable[[], object] = _nothing,  # noqa: ARG001  # there is no meanwhile
 ) -> list[B]:
-    """A crew of this process."""
+    """A crew of this process alone."""
     return _each(function, things)
 
 

@@ -2,9 +2,8 @@
 
     months ─► outline ─► single runs ─► series
 
-Each step is shared among all processes, for all chapters that are to be written: one runner, too, keeps them busy. What
-was looked at for the outline is looked at again for the series, unless the same process does both: that is less work
-than to hand it over.
+Of many runners each process writes whole chapters. Of few ones each step is shared among all processes, so that one
+runner, too, keeps them busy: what was looked at for the outline may then be looked at again for the series, by another.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from regress import history
-from regress.crew import crew
+from regress.crew import alone, crew, processes
 from regress.errors import HistoryError
 from regress.record import digest
 from regress.site import payload, places, render, table
@@ -38,6 +37,10 @@ if TYPE_CHECKING:
     from regress.site.overview import View
     from regress.site.plotly import Script
     from regress.site.shelf import Month, Shelf
+
+
+_MANY = 8
+"""Chapters for each further process that are shared out evenly enough as they are."""
 
 
 class Press(Fact, frozen=True, kw_only=True):
@@ -207,15 +210,22 @@ def write(tasks: Sequence[Task], meanwhile: Callable[[], object]) -> dict[str, C
     sizes = [each.record.size_bytes for files in unread.values() for each in files]
     sizes += sorted(task.size_bytes for task in tasks)[:-1]
     with crew(sum(sizes)) as run:
+        if len(tasks) >= _MANY * (processes(sum(sizes)) - 1):
+            return dict(zip((task.runner for task in tasks), run(_write_alone, tasks, meanwhile), strict=True))
         run(read, unread)
-        rests = _with_runs(tasks, run, meanwhile)[::-1]  # each process begins with what it may still know
-        return {rest.task.runner: chapter for rest, chapter in zip(rests, run(write_rest, rests), strict=True)}
+        return _written(tasks, run, meanwhile)
 
 
-def _with_runs(tasks: Sequence[Task], run: Crew, meanwhile: Callable[[], object]) -> list[Rest]:
-    """What the chapters lack once the pages of their runs are written.
+def _write_alone(task: Task) -> Chapter:
+    """Writes the pages of a runner; its records are read on the way."""
+    return _written([task], alone)[task.runner]
 
-    Only now are the records of these read as far as they show them. Where one cannot be, its chapter is made without.
+
+def _written(tasks: Sequence[Task], run: Crew, meanwhile: Callable[[], object] = lambda: None) -> dict[str, Chapter]:
+    """Each runner's nickname and its chapter.
+
+    Of a run that has a page the record is only now read as far as that shows it. Where it cannot be, the chapter is
+    made without it.
     """
     outlines = run(outline, tasks)
     written = iter(run(write_run, [page for each in outlines for page in each.left], meanwhile))
@@ -232,7 +242,8 @@ def _with_runs(tasks: Sequence[Task], run: Crew, meanwhile: Callable[[], object]
             again.append(replace(task, without=bad))
         else:
             rests.append(Rest(task=task, made=made))
-    return [*rests, *(_with_runs(again, run, meanwhile) if again else ())]
+    chapters = dict(zip((rest.task.runner for rest in rests), run(write_rest, rests), strict=True))
+    return {**chapters, **(_written(again, run, meanwhile) if again else {})}
 
 
 def outline(task: Task) -> Outline:
@@ -296,6 +307,7 @@ def write_rest(rest: Rest) -> Chapter:
         unusable=(*shelf.unusable, *task.without.values()),
     )
     keep(task.kept, chapter)
+    _look.cache_clear()  # nobody looks at it again, and it is large
     return chapter
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from regress import crew as module
-from regress.crew import WORTH_BYTES, crew
+from regress.crew import WORTH_BYTES, alone, crew
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     @contextmanager
     def noted(others: int) -> Iterator[Crew]:
         asked.append(others)
-        yield module._alone
+        yield alone
 
     monkeypatch.setattr(module, "_shared", noted)
     monkeypatch.setattr(module, "_processors", lambda: 4)
@@ -62,5 +62,4 @@ def test_much_work_is_done_here_where_there_is_one_processor(
 
 def test_who_is_alone_does_nothing_meanwhile() -> None:
     """There it is done when it is needed."""
-    with crew(0) as run:
-        assert run(abs, [-1], pytest.fail) == [1]
+    assert alone(abs, [-1], pytest.fail) == [1]
