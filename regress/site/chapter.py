@@ -2,7 +2,7 @@
 
     months ─► outline ─► single runs ─► series
 
-Of many runners each process writes whole chapters. Of few ones each step is shared among all processes, so that one
+The months are shared among all processes, and of many runners whole chapters are. Of few ones each step is, so that one
 runner, too, keeps them busy: what was looked at for the outline may then be looked at again for the series, by another.
 """
 
@@ -206,18 +206,18 @@ def write(tasks: Sequence[Task], meanwhile: Callable[[], object]) -> dict[str, C
     """
     _look.cache_clear()  # since an earlier build, something may have been mended
     unread = {month: files for task in tasks for month in task.months if (files := month.unread)}
-    # Of a single chapter only records that are to be read are worth a process: few of its runs have a page.
-    sizes = [each.record.size_bytes for files in unread.values() for each in files]
-    sizes += sorted(task.size_bytes for task in tasks)[:-1]
-    with crew(sum(sizes)) as run:
-        if len(tasks) >= _MANY * (processes(sum(sizes)) - 1):
-            return dict(zip((task.runner for task in tasks), run(_write_alone, tasks, meanwhile), strict=True))
+    size_bytes = sum(each.record.size_bytes for files in unread.values() for each in files)
+    # A single chapter is not worth a process but for what is to be read: few of its runs have a page.
+    size_bytes += sum(sorted(task.size_bytes for task in tasks)[:-1])
+    with crew(size_bytes) as run:
         run(read, unread)
+        if len(tasks) >= _MANY * (processes(size_bytes) - 1):
+            return dict(zip((task.runner for task in tasks), run(_write_alone, tasks, meanwhile), strict=True))
         return _written(tasks, run, meanwhile)
 
 
 def _write_alone(task: Task) -> Chapter:
-    """Writes the pages of a runner; its records are read on the way."""
+    """Writes the pages of a runner."""
     return _written([task], alone)[task.runner]
 
 

@@ -20,6 +20,7 @@ from regress import crew as module
 from regress import history
 from regress.crew import crew
 from regress.errors import HistoryError
+from regress.site import chapter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_several_processes_write_the_site_that_one_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("many", [1, 100], ids=["whole chapters", "each step"])
+def test_several_processes_write_the_site_that_one_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    monkeypatch.setattr(chapter, "_MANY", many)
     several = contents(built(tmp_path / "several", sample_history()).parent)
     monkeypatch.setattr(module, "_processors", lambda: 1)
     one = contents(built(tmp_path / "one", sample_history()).parent)
