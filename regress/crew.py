@@ -50,7 +50,7 @@ class Crew(Protocol):
 
 @contextmanager
 def crew(size_bytes: int) -> Iterator[Crew]:
-    """As many processes as there are processors, this one among them, for much work; this one alone for little.
+    """As many processes as the work is worth and there are processors, this one among them; for little this one alone.
 
     Args:
         size_bytes: Size of the records to look at, as far as they can be shared.
