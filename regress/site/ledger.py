@@ -53,7 +53,7 @@ class Ledger:
     def write(self, name: str, data: bytes, of: str = "") -> None:
         """Writes a file; leaves it alone where it has that content already."""
         path = self._root / name
-        if not (path.is_file() and path.read_bytes() == data):
+        if not _holds(path, data):
             replace_whole(path, lambda partial: partial.write_bytes(data))
         self.made[name] = Made(Stamp.of(path.stat()), of)
 
@@ -73,6 +73,14 @@ def is_whole(root: Path, name: str, made: Made) -> bool:
     """Whether a file stands as it was written."""
     try:
         return Stamp.of(os.stat(f"{root}/{name}")) == made.stamp  # noqa: PTH116  # asked thousands of times
+    except OSError:
+        return False
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Whether a file has that content; one of another size is not read."""
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
     except OSError:
         return False
 
