@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,6 +82,19 @@ def test_a_prompt_has_as_many_tokens_as_are_asked_for(front: int, words: int) ->
 def test_a_length_that_no_text_has_ends_the_search(front: int, each: int) -> None:
     with pytest.raises(RuntimeError, match=r"no text of 16 tokens was found: 'the' repeated makes [0-9]+"):
         bench_chat._prompt(FakeChat(front, each), 16)
+
+
+@pytest.mark.parametrize("held_up", [0, 1, 2])
+def test_a_single_call_that_is_held_up_says_nothing_of_the_prompt(held_up: int) -> None:
+    class HeldUpOnce(FakeChat):
+        calls = 0
+
+        def benchmark_generate(self, prompt: str, generate_length: int) -> str:
+            time.sleep(0.3 if self.calls == held_up else 0)
+            self.calls += 1
+            return super().benchmark_generate(prompt, generate_length)
+
+    assert bench_chat._short_s(HeldUpOnce(0, 1), "the") < 0.15
 
 
 def test_the_rates_are_those_of_the_steps() -> None:
