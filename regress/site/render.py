@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 50
 """Runs in the table of a series; a CSV file has all of them."""
+MOST_ENTRIES = 500
+"""Events in the feed, which readers fetch again and again; the page of regressions has all of them."""
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """Characters that XML cannot hold, escaped or not: a compiler that writes in colours gives such."""
 _OVER_ALL = ("baselines.html", "devices.html", "index.html", "lengths.html", "regressions.atom", "regressions.html")
@@ -118,12 +120,11 @@ class Pages:
         return self._render("regressions.html", here="regressions", events=whole.events)
 
     def feed(self, whole: Whole) -> str:
-        """`regressions.atom`; of no time where there is no run."""
+        """`regressions.atom`: the events that were updated last; of no time where there is no run."""
         newest = units.utc(whole.newest.recorded_at) if whole.newest else units.BEGINNING
-        updated = max([newest, *(event.updated for event in whole.events)])
-        text = self._render(
-            "regressions.atom", events=whole.events, updated=updated, feed_name="urn:regress:regressions"
-        )
+        events = sorted(whole.events, key=lambda event: event.updated, reverse=True)[:MOST_ENTRIES]
+        updated = max([newest, *(event.updated for event in events[:1])])
+        text = self._render("regressions.atom", events=events, updated=updated, feed_name="urn:regress:regressions")
         return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
     def baselines(self, baselines: Sequence[BaselinePage], whole: Whole) -> str:

@@ -40,6 +40,7 @@ from site_entries import (
 from regress.baseline import Session
 from regress.recipe import FLAGS
 from regress.replicate import Discarded
+from regress.site import render
 from regress.site.parts import OUTCOMES
 from regress.site.places import badge_path, run_path, series_path
 from regress.site.render import MOST_ROWS
@@ -536,6 +537,24 @@ def test_an_event_that_is_fixed_is_updated_and_keeps_its_id() -> None:
     assert after["updated"] == "2026-10-05T12:00:00+00:00"
     assert after["title"].endswith("(fixed)")
     assert after["summary"].endswith("In order again: c.")
+
+
+def test_a_feed_that_is_full_has_the_events_that_were_updated_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old event that is fixed today is news, and a newer one that nothing has happened to since is none."""
+    runs = [
+        judged(later(1, slow())),
+        judged(later(2, make_broken(), toolchain="b")),
+        judged(later(3, slow(), toolchain="c")),
+        judged(later(4, toolchain="d")),
+    ]
+    monkeypatch.setattr(render, "MOST_ENTRIES", 1)
+
+    (shown,) = feed(*runs)
+
+    newest, oldest = whole(*runs).events
+    assert (newest.kind, oldest.kind) == ("broken", "regressed")
+    assert shown["id"] == oldest.name
+    assert shown["updated"] == "2026-10-07T12:00:00+00:00"
 
 
 def test_an_event_that_is_accepted_is_updated_when_the_baseline_was_written() -> None:
