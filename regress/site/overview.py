@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from regress.site.bump import Bump, last_bump
 from regress.site.devices import Device, device_of
-from regress.site.facts import RATES, Fact, Run, Said, Value, labels
+from regress.site.facts import RATES, Fact, Run, Value, labels
 from regress.site.lengths import Lengths, lengths_of
 from regress.site.name import SeriesName
 from regress.site.regressions import Event, events
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from regress.site.facts import Facts
     from regress.site.series import Series
 
-_MAIN_PACKAGES = ("mlc-llm", "mlc-ai", "apache-tvm", "tvm", "apache-tvm-ffi")
-"""Packages that a bump names first, by the start of their names: nightlies carry suffixes such as `-cu128`."""
 SPARK_POINTS = 60
 """Runs that a sparkline shows, at most."""
 NEWEST_RUNS = 20
@@ -61,34 +60,6 @@ class Line(SeriesName, frozen=True):
     judged: Point | None
     outcome: Outcome | None
     glances: tuple[Glance, ...]
-
-
-class Change(Fact, frozen=True):
-    """A package that the newest toolchain has in another version; `None` where one of the two has it not."""
-
-    name: str
-    before: str | None
-    after: str | None
-
-
-class Bump(Fact, frozen=True):
-    """From one toolchain to the next: what is in it, and what came of it.
-
-    Attributes:
-        before: Label of the toolchain before.
-        after: Label of the newest.
-        runs: The newest run with each.
-        packages: Packages that differ, the compilers first.
-        events: What got worse with it.
-        improved: Cases and metrics that a check called improved with it.
-    """
-
-    before: str
-    after: str
-    runs: tuple[Run, Run]
-    packages: tuple[Change, ...]
-    events: tuple[Event, ...]
-    improved: tuple[tuple[str, Said], ...]
 
 
 class Choice(Fact, frozen=True):
@@ -194,7 +165,7 @@ def _runner(
         lines=lines,
         lengths=tuple(lengths_of(series)),
         devices=tuple(device for each in series if (device := device_of(each))),
-        bump=_bump(runs, known, lines, happened),
+        bump=last_bump(runs, known, series, happened),
         events=happened,
         choices=(),
     )
@@ -225,12 +196,6 @@ def _line(series: Series) -> Line:
     )
 
 
-def _rank(name: str) -> int:
-    """Place of the nearest name in `_MAIN_PACKAGES` that the package's name starts with; -1 where there is none."""
-    ranks = [rank for rank, main in enumerate(_MAIN_PACKAGES) if name == main or name.startswith(f"{main}-")]
-    return max(ranks, default=-1)
-
-
 def _glance(series: Series, metric: str) -> Glance:
     having = [(point, value) for point in series.current if (value := point.value(metric))]
     newest = having[-1] if having and having[-1][0] is series.newest else None
@@ -249,40 +214,3 @@ def _median_before(having: Sequence[tuple[Point, Value]]) -> float | None:
     place = known.index(having[-1][0].label)
     medians = [value.median for point, value in having if place and point.label == known[place - 1]]
     return statistics.median(medians) if medians else None
-
-
-def _bump(
-    runs: Sequence[Run],
-    known: Mapping[tuple[str, str], str],
-    lines: Sequence[Line],
-    found: Sequence[Event],
-) -> Bump | None:
-    measured = {(run.toolchain, run.fingerprint) for run in runs}
-    identities = [each for each in known if each in measured]
-    if len(identities) < 2:  # noqa: PLR2004  # from one to another
-        return None
-    before, after = identities[-2:]
-    old, new = (
-        next(run for run in reversed(runs) if (run.toolchain, run.fingerprint) == each) for each in (before, after)
-    )
-    return Bump(
-        before=known[before],
-        after=known[after],
-        runs=(old, new),
-        packages=tuple(_changes(dict(old.packages), dict(new.packages))),
-        events=tuple(event for event in found if event.first.label == known[after]),
-        improved=tuple(
-            (line.key, said)
-            for line in lines
-            if line.judged and line.judged.label == known[after]
-            for said in line.judged.case.said
-            if said.outcome == "improved"
-        ),
-    )
-
-
-def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[Change]:
-    names = sorted(old.keys() | new.keys(), key=lambda name: (_rank(name) < 0, _rank(name), name))
-    return [
-        Change(name=name, before=old.get(name), after=new.get(name)) for name in names if old.get(name) != new.get(name)
-    ]

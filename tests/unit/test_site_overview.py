@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from factories import CASE, make_artifact, make_broken, make_case, make_environment, make_record, make_toolchain, sha
+from factories import CASE, make_artifact, make_broken, make_case, make_environment, make_record, sha
 from site_entries import OTHER, entry, judged, later, make_baseline, runner, slow, view
 
 from regress.recipe import FLAGS
-from regress.record import Package, Toolchain
 from regress.site.overview import NEWEST_RUNS, SPARK_POINTS, Glance
 
 if TYPE_CHECKING:
@@ -27,13 +26,6 @@ def decode_of(*entries: Entry) -> Glance:
 
 def measured(day: float, toolchain: str, *decode: float) -> Entry:
     return entry(later(day, make_case(decode=decode, prefill=[1000.0] * len(decode)), toolchain=toolchain))
-
-
-def packaged(name: str, **versions: str) -> Toolchain:
-    return make_toolchain(
-        name,
-        packages=tuple(Package(name=each.replace("_", "-"), version=version) for each, version in versions.items()),
-    )
 
 
 def test_a_runner_tells_its_newest_run_first_and_its_cases_the_newest_runs_first() -> None:
@@ -171,82 +163,3 @@ def test_open_is_what_is_neither_fixed_nor_accepted() -> None:
     assert runner(*runs, baseline=make_baseline(record)).open_events == ()
     assert runner(*runs, judged(later(2, toolchain="c"))).open_events == ()
     assert len(runner(*runs, judged(later(2, toolchain="c"))).events) == 1
-
-
-def test_a_bump_names_the_packages_that_differ_the_compilers_first() -> None:
-    old = packaged("a", zlib="1", numpy="2.3", mlc_llm="0.20", apache_tvm="0.25", gone="3", apache_tvm_ffi="0.1.12")
-    new = packaged("b", zlib="2", numpy="2.3", mlc_llm="0.21", apache_tvm="0.26", more="1", apache_tvm_ffi="0.1.13")
-
-    bump = runner(entry(make_record(toolchain=old)), entry(later(1, toolchain=new))).bump
-
-    assert bump is not None
-    assert (bump.before, bump.after) == ("a", "b")
-    assert [(change.name, change.before, change.after) for change in bump.packages] == [
-        ("mlc-llm", "0.20", "0.21"),
-        ("apache-tvm", "0.25", "0.26"),
-        ("apache-tvm-ffi", "0.1.12", "0.1.13"),
-        ("gone", "3", None),
-        ("more", None, "1"),
-        ("zlib", "1", "2"),
-    ]
-
-
-def test_a_bump_is_between_the_two_newest_toolchains_though_an_older_one_ran_last() -> None:
-    runs = [entry(later(day, toolchain=name)) for day, name in enumerate("abcab")]
-
-    bump = runner(*runs).bump
-
-    assert bump is not None
-    assert (bump.before, bump.after) == ("b", "c")
-
-
-def test_a_bump_says_what_came_of_it() -> None:
-    """What got worse with it and what got better; not what the toolchain before had done."""
-    reference = make_record(make_case(CASE), make_case(OTHER), toolchain="a")
-    before = judged(later(1, slow(), make_case(OTHER), toolchain="b"), reference)
-    after = judged(
-        later(2, make_case(CASE), make_case(OTHER, decode=(60.0,), prefill=(500.0,)), toolchain="c"), reference
-    )
-
-    bump = runner(entry(reference), before, after).bump
-
-    assert bump is not None
-    assert [(event.case, event.metric, event.kind) for event in bump.events] == [(OTHER, PREFILL, "regressed")]
-    ((case, said),) = bump.improved
-    assert (case, said.metric) == (OTHER, DECODE)
-    assert said.loss == pytest.approx(-0.2)  # 1 - 60/50
-
-
-def test_one_toolchain_is_no_bump() -> None:
-    assert runner(entry(), entry(later(1, toolchain="tvm-0.26.0"))).bump is None
-
-
-def test_another_build_of_the_same_name_is_a_bump() -> None:
-    nightly = make_toolchain("nightly", fingerprint="f" * 64)
-
-    bump = runner(entry(make_record(toolchain="nightly")), entry(later(1, toolchain=nightly))).bump
-
-    assert bump is not None
-    assert (bump.before, bump.after) == (f"nightly ({sha('nightly')[:8]})", "nightly (ffffffff)")
-    assert bump.packages == ()
-
-
-def test_compilers_come_first_by_role_with_their_suffixes() -> None:
-    names = ("numpy", "apache-tvm-ffi", "mlc-ai-nightly-cu128", "torch", "mlc-llm-nightly-cu128", "apache-tvm", "tvmx")
-    old, new = (
-        make_toolchain(name, packages=tuple(Package(name=each, version=version) for each in names))
-        for name, version in (("a", "1"), ("b", "2"))
-    )
-
-    bump = runner(entry(make_record(toolchain=old)), entry(later(1, toolchain=new))).bump
-
-    assert bump is not None
-    assert [change.name for change in bump.packages] == [
-        "mlc-llm-nightly-cu128",
-        "mlc-ai-nightly-cu128",
-        "apache-tvm",
-        "apache-tvm-ffi",
-        "numpy",
-        "torch",
-        "tvmx",
-    ]

@@ -194,7 +194,29 @@ def test_the_last_bump_lists_packages_and_what_came_of_it() -> None:
     assert card.one("h3").text.startswith("Last bump: tvm-0.26.0 to tvm-0.27.0")
     packages, verdicts = card.all("ul")
     assert [item.text for item in packages.all("li")] == ["apache-tvm 0.26.0 → 0.27.0"]
-    assert [item.text for item in verdicts.all("li")] == [f"▼ regressed {CASE}, decode 20% worse"]
+    assert [item.text for item in verdicts.all("li")] == [f"▼ regressed {CASE}, decode: 20% worse"]
+
+
+def test_the_last_bump_says_what_it_mended_and_what_is_better_than_what() -> None:
+    fast = make_case(decode=(60.0,), prefill=(1000.0,))
+    bad, mended = judged(later(1, slow(), toolchain="b")), judged(later(2, fast, toolchain="c"))
+
+    _, card = index(entry(), bad, mended).one("div", "overview").elements
+
+    assert [item.text for item in card.one("ul", "verdicts").all("li")] == [
+        f"fixed {CASE}, decode: 20% worse regressed since b",
+        f"▲ improved {CASE}, decode: 20% better than tvm-0.26.0",
+    ]
+
+
+def test_the_last_bump_says_how_many_more_there_are() -> None:
+    slows = [slow(key=f"m{number}/q/t/p1+1") for number in range(8)]
+    reference = make_record(*[make_case(each.key) for each in slows])
+
+    _, card = index(entry(reference), judged(later(1, *slows), reference)).one("div", "overview").elements
+
+    *shown, last = card.one("ul", "verdicts").all("li")
+    assert (len(shown), last.text) == (6, "and 2 more that got worse")
 
 
 # The page of a series
