@@ -320,7 +320,7 @@ def _write_series(task: Task, ledger: Ledger, view: View) -> None:
     ordered = sorted(view.series, key=lambda series: numbered(series.key))
     lines: list[str] = []
     for series in view.series:
-        events = [event for event in view.runner.events if event.case == series.key]
+        events = [event for event in view.runner.events if event.key == series.key]
         siblings = [other for other in ordered if other.model == series.model and other is not series]
         ledger.write(places.series_path(series, ".js"), payload.payload(series, paged))
         own = table.lines(series)

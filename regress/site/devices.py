@@ -101,6 +101,7 @@ def comparisons(devices: Iterable[Device]) -> Iterator[Comparison]:
 def filters(devices: Sequence[Device]) -> list[tuple[str, str, list[str]]]:
     """Name, label and values of what devices can be chosen by."""
     return [
+        ("runner", "Runner", sorted({each.runner for each in devices})),
         ("model", "Model", sorted({each.model for each in devices})),
         ("quantization", "Quantization", sorted({each.quantization for each in devices})),
         ("workload", "Tokens", sorted({each.workload for each in devices}, key=tokens)),

@@ -173,7 +173,7 @@ def _runner(
 
 def _place(event: Event) -> tuple[datetime, str, str]:
     """Where it stands among others: by its first run, and of one run by case and metric."""
-    return event.first.run.recorded_at, event.case, event.metric or ""
+    return event.first.run.recorded_at, event.key, event.metric or ""
 
 
 def _cited(runner: Runner, series: Sequence[Series]) -> Iterator[Run]:

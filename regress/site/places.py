@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from regress.site.regressions import Event
-
 if TYPE_CHECKING:
     from regress.site.extract import Extract
     from regress.site.facts import Run
@@ -29,10 +27,9 @@ def run_path(run: Run | Extract, suffix: str = ".html") -> str:
     return f"runs/{run.runner}/{run.id}{suffix}"
 
 
-def series_path(series: Series | SeriesName | Event, suffix: str = ".html") -> str:
+def series_path(series: Series | SeriesName, suffix: str = ".html") -> str:
     """Where the page of a series is, relative to the site's root; `~` stands for the slashes of its key."""
-    key = series.case if isinstance(series, Event) else series.key
-    return f"series/{series.runner}/{_flat(key)}{suffix}"
+    return f"series/{series.runner}/{_flat(series.key)}{suffix}"
 
 
 def badge_path(series: Series) -> str:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 from msgspec.structs import replace
 
 from regress.site.facts import Fact
+from regress.site.name import SeriesName
 from regress.site.series import Point  # noqa: TC001  # msgspec reads the annotations at run time
-from regress.site.units import utc
+from regress.site.units import metric_label, utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,12 +25,10 @@ State = Literal["open", "fixed", "accepted"]
 _BAD: tuple[Kind, ...] = ("regressed", "broken", "missing")
 
 
-class Event(Fact, frozen=True):
-    """One case, or one metric of it, that got worse.
+class Event(SeriesName, frozen=True):
+    """One case on one runner, or one metric of it, that got worse.
 
     Attributes:
-        runner: Nickname of the machine.
-        case: Key of the case.
         metric: The metric; `None` where it is about build, answers or the whole case.
         kind: What happened.
         text: What the check said of it first.
@@ -42,8 +41,6 @@ class Event(Fact, frozen=True):
         accepted_at: Since when it does, in UTC; `None` where it does not.
     """
 
-    runner: str
-    case: str
     metric: str | None
     kind: Kind
     text: str
@@ -54,6 +51,11 @@ class Event(Fact, frozen=True):
     fixed: Point | None = None
     accepted: str = ""
     accepted_at: datetime | None = None
+
+    @property
+    def about(self) -> str:
+        """What of the case it is about."""
+        return metric_label(self.metric) if self.metric else "whole case"
 
     @property
     def state(self) -> State:
@@ -70,8 +72,19 @@ class Event(Fact, frozen=True):
     @property
     def name(self) -> str:
         """A name that never changes, for a feed."""
-        identity = "/".join([self.runner, self.case, self.metric or self.kind, self.first.run.id])
+        identity = "/".join([self.runner, self.key, self.metric or self.kind, self.first.run.id])
         return f"urn:sha256:{hashlib.sha256(identity.encode()).hexdigest()}"
+
+
+def filters(found: Sequence[Event]) -> list[tuple[str, str, list[str]]]:
+    """Name, label and values of what events can be chosen by."""
+    return [
+        ("runner", "Runner", sorted({event.runner for event in found})),
+        ("model", "Model", sorted({event.model for event in found})),
+        ("quantization", "Quantization", sorted({event.quantization for event in found})),
+        ("metric", "Metric", sorted({event.about for event in found})),
+        ("kind", "Verdict", list(_BAD)),
+    ]
 
 
 def events(series: Series, baseline: Baseline | None) -> Iterator[Event]:
@@ -144,7 +157,7 @@ def _reference(points: Sequence[Point], judged: Point) -> Point | None:
 def _began(series: Series, metric: str | None, finding: _Finding, point: Point, before: Point | None) -> Event:
     return Event(
         runner=series.runner,
-        case=series.key,
+        key=series.key,
         metric=metric,
         kind=finding.kind,
         text=finding.text,
@@ -180,7 +193,7 @@ def _is_in_order(case: Case, metric: str | None, event: Event | None = None) -> 
 
 
 def _accepted(event: Event, baseline: Baseline | None) -> Event:
-    asked = next((case for case in baseline.cases if case.key == event.case), None) if baseline else None
+    asked = next((case for case in baseline.cases if case.key == event.key), None) if baseline else None
     reference = asked.reference if asked else None
     if reference is None or event.kind != "regressed":
         return event

@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
-from regress.site import parts, places, svg, units
+from regress.site import parts, places, regressions, svg, units
 from regress.site.badge import badge_of
 from regress.site.curves import curves
 from regress.site.devices import SORTABLE, comparisons, filters
-from regress.site.facts import Fact
+from regress.site.facts import RATES, Fact
 from regress.site.index import CSV
 from regress.site.rows import rows
 
@@ -117,7 +117,9 @@ class Pages:
 
     def regressions(self, whole: Whole) -> str:
         """`regressions.html`."""
-        return self._render("regressions.html", here="regressions", events=whole.events)
+        return self._render(
+            "regressions.html", here="regressions", events=whole.events, filters=regressions.filters(whole.events)
+        )
 
     def feed(self, whole: Whole) -> str:
         """`regressions.atom`: the events that were updated last; of no time where there is no run."""
@@ -219,7 +221,8 @@ def _filters(runners: Sequence[Runner]) -> list[tuple[str, str, list[str]]]:
         ("runner", "Runner", [runner.name for runner in runners]),
         ("model", "Model", sorted({line.model for line in lines})),
         ("quantization", "Quantization", sorted({line.quantization for line in lines})),
-        ("outcome", "Verdict", sorted({line.outcome or "not judged" for line in lines})),
+        ("metric", "Metric", [units.metric_label(metric) for metric in RATES]),
+        ("outcome", "Verdict", [*parts.OUTCOMES, "not judged"]),  # all: a link to what is regressed shows that none is
     ]
 
 

@@ -1,4 +1,4 @@
-// Filters the rows of a page's tables by what their attributes and words say, and keeps what was chosen in the address.
+// Filters what a page lists by its attributes and words, and keeps what was chosen in the address.
 "use strict";
 
 const form = document.querySelector(".filters");
@@ -17,29 +17,35 @@ function matches(row, wanted) {
 
 function filter() {
   const wanted = chosen();
+  const state = wanted.toString();
   let count = 0;
   let all = 0;
   for (const section of sections) {
-    const rows = [...section.querySelectorAll("tbody tr")];
+    const rows = [...section.querySelectorAll("[data-model]")];
     for (const row of rows) row.hidden = !matches(row, wanted);
     const shown = rows.filter((row) => !row.hidden).length;
-    section.hidden = shown === 0;
+    section.hidden = shown === 0 && (rows.length > 0 || state !== "");
     count += shown;
     all += rows.length;
   }
   const output = form.querySelector("output");
-  output.textContent = `${count === all ? all : `${count} of ${all}`} ${output.dataset.noun}`;
-  const state = wanted.toString();
+  const noun = all === 1 ? output.dataset.noun.replace(/s$/, "") : output.dataset.noun;
+  output.textContent = `${count === all ? all : `${count || "none"} of ${all}`} ${noun}`;
+  form.querySelector("[type=reset]").hidden = state === "";
   if (state !== (location.hash.startsWith("#?") ? location.hash.slice(2) : "")) {
     history.replaceState(null, "", state ? `#?${state}` : location.pathname + location.search);
   }
 }
 
+// What an address asks for and the page has not is a choice all the same: of nothing.
 function restore() {
   if (!location.hash.startsWith("#?")) return;
   const state = new URLSearchParams(location.hash.slice(2));
   for (const field of form.elements) {
-    if (field.name) field.value = state.get(field.name) ?? "";
+    if (!field.name) continue;
+    const value = state.get(field.name) ?? "";
+    if (field.options && ![...field.options].some((option) => option.value === value)) field.add(new Option(value));
+    field.value = value;
   }
 }
 
@@ -47,6 +53,7 @@ form.hidden = false;
 restore();
 filter();
 form.addEventListener("input", filter);
+form.addEventListener("reset", () => setTimeout(() => form.dispatchEvent(new Event("input"))));  // once it has
 form.addEventListener("submit", (event) => event.preventDefault());
 addEventListener("hashchange", () => { restore(); filter(); });
 document.documentElement.classList.add("ready");

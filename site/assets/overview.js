@@ -1,4 +1,5 @@
-// Says how long ago the moments of the overview were, or how far off they are by a clock that goes wrong.
+// Says how long ago the moments of the overview were, or how far off they are by a clock that goes wrong, and shows the
+// metric that is chosen alone.
 "use strict";
 
 const UNITS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
@@ -12,3 +13,11 @@ function ago(element) {
 }
 
 document.querySelectorAll(".banner time").forEach(ago);
+
+function show() {
+  document.querySelector("main").dataset.metric = form.elements.metric.value;
+}
+
+show();
+form.addEventListener("input", show);
+addEventListener("hashchange", show);

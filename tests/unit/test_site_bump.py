@@ -56,7 +56,7 @@ def test_a_bump_says_what_came_of_it() -> None:
     bump = runner(entry(reference), before, after).bump
 
     assert bump is not None
-    assert [(event.case, event.metric, event.kind) for event in bump.events] == [(OTHER, PREFILL, "regressed")]
+    assert [(event.key, event.metric, event.kind) for event in bump.events] == [(OTHER, PREFILL, "regressed")]
     (better,) = bump.improved
     assert (better.key, better.said.metric, better.reference) == (OTHER, DECODE, "a")
     assert better.said.loss == pytest.approx(-0.2)  # 1 - 60/50

@@ -128,7 +128,8 @@ def test_a_row_carries_what_it_is_chosen_and_sorted_by() -> None:
 
     gpu, cpu = (row.attributes for row in root.one("tbody").all("tr"))
 
-    assert {name: gpu[f"data-{name}"] for name in ("model", "quantization", "workload")} == {
+    assert {name: gpu[f"data-{name}"] for name in ("runner", "model", "quantization", "workload")} == {
+        "runner": "gpu",
         "model": "tiny",
         "quantization": "q4f16_1",
         "workload": "p64+16",
@@ -140,6 +141,7 @@ def test_a_row_carries_what_it_is_chosen_and_sorted_by() -> None:
         each.get("name"): [option.text for option in each.all("option")] for each in root.one("main").all("select")
     }
     assert choices == {
+        "runner": ["all", "cpu", "gpu"],
         "model": ["all", "tiny"],
         "quantization": ["all", "q4f16_1"],
         "workload": ["all", "p64+16"],

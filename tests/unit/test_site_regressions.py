@@ -63,7 +63,7 @@ def told(*entries: Entry) -> list[tuple[str | None, str, str, str]]:
 def test_an_event_begins_with_the_first_run_that_a_check_called_worse() -> None:
     (event,) = events_of(good(1, "b"), bad(2, "c"), bad(3, "d", 39.0))
 
-    assert (event.runner, event.case, event.metric, event.kind) == ("bench", CASE, DECODE, "regressed")
+    assert (event.runner, event.key, event.metric, event.kind) == ("bench", CASE, DECODE, "regressed")
     assert (event.first.label, event.last.label) == ("c", "d")
     assert event.before is not None
     assert event.before.label == "b"
@@ -309,7 +309,7 @@ def test_events_are_in_order_of_their_beginning_the_newest_first() -> None:
 
     found = runner(*runs).events
 
-    assert [(event.case, event.first.label) for event in found] == [(CASE, "d"), (OTHER, "c"), (CASE, "b")]
+    assert [(event.key, event.first.label) for event in found] == [(CASE, "d"), (OTHER, "c"), (CASE, "b")]
 
 
 def test_the_toolchain_is_known_by_its_fingerprint_and_not_its_name() -> None:

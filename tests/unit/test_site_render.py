@@ -71,7 +71,7 @@ def series_page(*entries: Entry, key: str = CASE, baseline: Baseline | None = No
     """The page of the case's series on the entries' only runner."""
     found = view(*entries, baseline=baseline)
     (shown,) = [each for each in found.series if each.key == key]
-    events = [event for event in found.runner.events if event.case == key]
+    events = [event for event in found.runner.events if event.key == key]
     return read_html(pages().series(shown, events, [], found.paged))
 
 
@@ -140,7 +140,7 @@ def test_a_line_of_a_broken_build_says_what_failed() -> None:
 
 
 def test_cases_can_be_chosen_by_what_their_lines_show() -> None:
-    """Also by the verdict of an older run, where the line shows that."""
+    """Also by the verdict of an older run, where the line shows that; and by a verdict that none has now."""
     root = index(judged(later(1, slow())), entry(later(2, make_case(CASE), make_case(OTHER), toolchain="c")))
 
     shown = {row.get("data-outcome"): row.get("data-quantization") for row in root.one("tbody").all("tr")}
@@ -152,7 +152,8 @@ def test_cases_can_be_chosen_by_what_their_lines_show() -> None:
         "runner": ["all", "bench"],
         "model": ["all", "tiny"],
         "quantization": ["all", "q0f16", "q4f16_1"],
-        "outcome": ["all", "not judged", "regressed"],
+        "metric": ["all", "prefill", "decode"],
+        "outcome": ["all", "pass", "improved", "regressed", "inconclusive", "broken", "missing", "not judged"],
     }
 
 
@@ -169,7 +170,7 @@ def test_the_banner_says_what_was_judged_and_the_last_good_run() -> None:
     assert [link.get("href") for link in banner.all("a")] == [
         f"runs/bench/{bad.id}.html",
         f"runs/bench/{good.id}.html",
-        "regressions.html",
+        "regressions.html#?runner=bench",
     ]
 
 
@@ -395,6 +396,30 @@ def test_regressions_stand_under_their_state() -> None:
     assert shown["accepted"][0].endswith("Accepted as the reference on 2026-10-04: wider heads, as agreed.")
     assert "In order again: x, 2026-10-05 12:00 UTC." in shown["fixed"][0]
     assert [heading.text for heading in root.all("h2")] == ["Open 1", "Accepted 1", "Fixed 1"]
+
+
+def test_regressions_can_be_chosen_by_what_they_carry() -> None:
+    reference = make_record(make_case(CASE), make_case(OTHER))
+
+    root = regressions(judged(later(1, slow(), make_broken(OTHER)), reference))
+
+    carried = ("runner", "model", "quantization", "metric", "kind")
+    assert {
+        tuple(item.get(f"data-{name}") for name in carried) for item in root.all("li") if item.get("data-kind")
+    } == {
+        ("bench", "tiny", "q4f16_1", "decode", "regressed"),
+        ("bench", "tiny", "q0f16", "whole case", "broken"),
+    }
+    choices = {
+        each.get("name"): [option.text for option in each.all("option")] for each in root.one("main").all("select")
+    }
+    assert choices == {
+        "runner": ["all", "bench"],
+        "model": ["all", "tiny"],
+        "quantization": ["all", "q0f16", "q4f16_1"],
+        "metric": ["all", "decode", "whole case"],
+        "kind": ["all", "regressed", "broken", "missing"],
+    }
 
 
 def test_a_regression_names_case_loss_and_the_runs_around_it() -> None:
