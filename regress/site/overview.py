@@ -177,9 +177,11 @@ def _place(event: Event) -> tuple[datetime, str, str]:
 
 
 def _cited(runner: Runner, series: Sequence[Series]) -> Iterator[Run]:
-    """The runs that pages name, whatever their age."""
+    """The runs that pages lead to, whatever their age: of steps those on the machine of now."""
     yield from (run for run in (runner.good, runner.judged, *(runner.bump.runs if runner.bump else ())) if run)
-    yield from (step.point.run for each in series for step in each.steps)
+    for each in series:
+        now = each.newest.segment
+        yield from (step.point.run for step in each.steps if step.point.segment == now)
     yield from (point.run for line in runner.lines for point in (line.newest, line.judged) if point)
     for event in runner.events:
         yield from (point.run for point in (event.first, event.last, event.before, event.fixed) if point)

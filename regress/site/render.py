@@ -126,7 +126,7 @@ class Pages:
         newest = units.utc(whole.newest.recorded_at) if whole.newest else units.BEGINNING
         events = sorted(whole.events, key=lambda event: event.updated, reverse=True)[:MOST_ENTRIES]
         updated = max([newest, *(event.updated for event in events[:1])])
-        text = self._render("regressions.atom", events=events, updated=updated, feed_name="urn:regress:regressions")
+        text = self._render("regressions.atom", events=events, updated=updated)
         return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
     def baselines(self, baselines: Sequence[BaselinePage], whole: Whole) -> str:
@@ -178,6 +178,7 @@ class Pages:
             lengths=lengths,
             shown=series.points[::-1][:MOST_ROWS],
             drawn=len(series.drawn),
+            drawn_still=svg.MOST_POINTS,
             paged=paged,
             data=f"{name}.js",
             csv=f"{name}.csv",
@@ -236,7 +237,8 @@ def _run_name(run: Run) -> str:
 
 
 def _spark(history: Sequence[float], metric: str, value: Value) -> Markup:
-    label = f"{units.metric_label(metric)}, {len(history)} runs, now {units.rate(value.median)} tokens per second"
+    runs = f"{len(history)} run{'' if len(history) == 1 else 's'}"
+    label = f"{units.metric_label(metric)}, {runs}, now {units.rate(value.median)} tokens per second"
     return svg.spark(history, label)
 
 

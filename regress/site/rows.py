@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _FAILED = '<tr class="failed">'
 _ELSEWHERE = '<span class="note">another machine, harness or weights than now</span>'
+_IN_TURN = '<span class="note">in turn with its reference</span>'
+"""Such a reference stands below the run, though it may have begun after it."""
 _UNJUDGED = '<span class="quiet">not judged</span>'
 
 
@@ -39,6 +41,8 @@ def _row(series: Series, point: Point, now: int, paged: Container[str], root: st
     notes = _settings(series, point) if not point.usual else ""
     if point.segment != now and not point.run.imported:
         notes += _ELSEWHERE
+    if point.run.reference_run:
+        notes += _IN_TURN
     return (
         f"        {_FAILED if fault else '<tr>'}\n"
         f'          <th scope="row">{_name(point, paged, root)} '

@@ -19,7 +19,7 @@ from regress.site.thinning import drawn
 from regress.trend.drift import ANCHOR_RUNS, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from regress.baseline import Baseline
     from regress.baseline import Case as BaselineCase
@@ -103,7 +103,7 @@ class Series(Keyed):
         points: Its runs, oldest first.
         segments: What they were measured with, in order of first appearance.
         bands: Metric to what it is held against; empty where no baseline has the case, or a reference of it.
-        steps: Changes of level, oldest first, of the newest segment's runs with the usual flags.
+        steps: Changes of level, oldest first, of each segment's runs with the usual flags.
     """
 
     runner: str
@@ -156,6 +156,12 @@ class Series(Keyed):
         if len(self.segments) == 1 and not self.segments[0].is_imported:
             return (self.segments[0].environment.device, *others)
         return (*(segment.name for segment in self.segments), *others)
+
+    @property
+    def rings(self) -> tuple[int, ...]:
+        """Numbers of the traces that are drawn as rings: what was imported, and the builds with other flags."""
+        imported = [number for number, segment in enumerate(self.segments) if segment.is_imported]
+        return (*imported, len(self.segments))
 
     def trace(self, point: Point) -> int:
         """Number of the trace that a run belongs to."""
@@ -217,7 +223,7 @@ def _series(
     )
     if series.is_imported:
         return series
-    return replace(series, bands=_bands(series, baseline, asked), steps=tuple(_steps(series.current)))
+    return replace(series, bands=_bands(series, baseline, asked), steps=tuple(_steps(points)))
 
 
 _Identity = tuple[str, str, str]
@@ -277,17 +283,22 @@ def _bands(series: Series, baseline: Baseline | None, asked: BaselineCase | None
     }
 
 
-def _steps(points: Sequence[Point]) -> list[Step]:
-    found = []
-    for metric in RATES:
-        having = [(point, value) for point in points if (value := point.value(metric))]
-        if len(having) < ANCHOR_RUNS:
-            continue
-        logs = np.log([value.median for _, value in having])
-        ends = steps(logs)
-        levels = [median(part.tolist()) for part in np.split(logs, ends)]
-        found += [
-            Step(point=having[place][0], metric=metric, loss=-math.expm1(new - old))
-            for place, old, new in zip(ends, levels, levels[1:], strict=False)
-        ]
+def _steps(points: Iterable[Point]) -> list[Step]:
+    """Changes of level, oldest first, among the runs that can be compared with one another."""
+    of_segment: dict[int, list[Point]] = {}
+    for point in points:
+        if point.usual and point.case.values and not point.run.imported:
+            of_segment.setdefault(point.segment, []).append(point)
+    found = [step for own in of_segment.values() for metric in RATES for step in _steps_of(own, metric)]
     return sorted(found, key=lambda step: (step.point.run.recorded_at, step.metric))
+
+
+def _steps_of(points: Iterable[Point], metric: str) -> Iterator[Step]:
+    having = [(point, value) for point in points if (value := point.value(metric))]
+    if len(having) < ANCHOR_RUNS:
+        return
+    logs = np.log([value.median for _, value in having])
+    ends = steps(logs)
+    levels = [median(part.tolist()) for part in np.split(logs, ends)]
+    for place, old, new in zip(ends, levels, levels[1:], strict=False):
+        yield Step(point=having[place][0], metric=metric, loss=-math.expm1(new - old))

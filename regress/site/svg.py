@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from regress.site import units
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from regress.site.facts import Value
     from regress.site.series import Band, Point, Series
@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 760.0, 220.0
 LEFT, RIGHT, TOP, BOTTOM = 68.0, 12.0, 12.0, 28.0
 SLOTS = 8
 """Colours of traces; the ninth has the first one's again."""
-_MOST_POINTS = 120
+MOST_POINTS = 120
 """Points that a chart without a script shows: the newest ones."""
 _FLATTEST = 0.02
 """The least that a sparkline's height stands for, as a fraction: noise of a tenth of a percent is a flat line."""
@@ -54,14 +54,14 @@ def spark(values: Sequence[float], label: str) -> Markup:
 
 
 def chart(series: Series, metric: str, label: str) -> Markup:
-    """A metric over the newest runs: medians with the replicates' range, the band it is held against, broken runs.
+    """A metric over the newest runs: medians with the replicates' range, what it is held against, steps, broken runs.
 
     Args:
         series: The series; its runs are drawn evenly, oldest first.
         metric: The metric.
         label: What a screen reader says of it.
     """
-    points = series.points[-_MOST_POINTS:]
+    points = series.points[-MOST_POINTS:]
     band = series.bands.get(metric)
     ends = _ends(points, metric, band)
     if ends is None:
@@ -70,6 +70,7 @@ def chart(series: Series, metric: str, label: str) -> Markup:
     parts = [
         plot.ticks(),
         plot.band(band) if band else Markup(""),
+        plot.steps(points, {step.point.run.id for step in series.steps if step.metric == metric}),
         plot.marks(series, points, metric),
         plot.dates(points),
     ]
@@ -141,6 +142,14 @@ class _Plot(Frame):
             f'<rect class="band" x="{LEFT:g}" y="{top:.1f}" width="{width:g}" height="{height:.1f}"/>'
             f'<line class="level" x1="{LEFT:g}" x2="{WIDTH - RIGHT:g}" y1="{top:.1f}" y2="{top:.1f}"/>'
         )
+
+    def steps(self, points: Sequence[Point], after: Container[str]) -> Markup:
+        """A line at each run that is the first one after a change of level."""
+        places = [LEFT + (number + 0.5) * self._step for number, point in enumerate(points) if point.run.id in after]
+        lines = [
+            f'<line class="step" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP:g}" y2="{HEIGHT - BOTTOM:g}"/>' for x in places
+        ]
+        return Markup("".join(lines))  # noqa: S704  # digits
 
     def marks(self, series: Series, points: Sequence[Point], metric: str) -> Markup:
         """A dot with its range for every run that has the metric, a cross at the foot for one that is broken."""

@@ -84,7 +84,8 @@ ROWS = """\
 {% if not point.usual %}<span class="note">other build flags: {{ settings(found.other_flags(point)) }}</span>\
 {% endif %}\
 {% if point.segment != found.newest.segment and not point.run.imported %}\
-<span class="note">another machine, harness or weights than now</span>{% endif %}</th>
+<span class="note">another machine, harness or weights than now</span>{% endif %}\
+{% if point.run.reference_run %}<span class="note">in turn with its reference</span>{% endif %}</th>
 {% if point.case.fault %}
           <td>{{ badge("broken") }}</td>
           <td colspan="4"><span class="cause">{{ point.case.fault.stage }} failed, {{ point.case.fault.how }}</span> \
@@ -241,6 +242,7 @@ def test_the_rows_have_all_kinds_in_them() -> None:
 
     for kind in (
         "another machine",
+        "in turn with",
         "not judged</span>",
         "✓",
         "▼",

@@ -45,6 +45,7 @@ from regress.site.parts import OUTCOMES
 from regress.site.places import badge_path, run_path, series_path
 from regress.site.render import MOST_ROWS
 from regress.site.series import Series, Step
+from regress.site.svg import MOST_POINTS
 from regress.site.table import HEAD, lines, text
 from regress.site.thinning import drawn
 from regress.verdict import SEVERITY, Verdict
@@ -107,8 +108,8 @@ def test_the_overview_counts_runs_and_runners_and_dates_the_newest() -> None:
 
     one, many = index(entry()).one("header"), index(entry(), entry(elsewhere)).one("header")
 
-    assert one.text == "Trends 1 run on 1 runner, the newest of 2026-10-03 12:00 UTC · all values as CSV"
-    assert many.text == "Trends 2 runs on 2 runners, the newest of 2026-10-04 12:00 UTC · all values as CSV"
+    assert one.text.startswith("Trends 1 run on 1 runner, the newest of 2026-10-03 12:00 UTC · all values as CSV.")
+    assert many.text.startswith("Trends 2 runs on 2 runners, the newest of 2026-10-04 12:00 UTC · all values as CSV.")
     assert many.one("time").get("datetime") == "2026-10-04T12:00:00+00:00"
 
 
@@ -237,6 +238,15 @@ def test_the_rows_of_a_series_are_its_runs_newest_first() -> None:
     assert oldest.text == "tvm-0.26.0 2026-10-03 12:00 UTC"
 
 
+def test_a_row_says_that_it_was_measured_in_turn_with_its_reference() -> None:
+    """Such a reference stands below it, though it may have begun a minute later."""
+    reference = make_record()
+    alternated = judged(later(1), reference)
+    page = series_page(entry(reference), alternated)
+
+    assert ["in turn with its reference" in row[0].text for row in rows(page)] == [True, False]
+
+
 def test_a_row_says_how_the_device_fared() -> None:
     """What was discarded and why, the energy of a token, and the share of the roofline."""
     hot = Discarded(started_at=NOON, reason="throttled", text="it was hot")
@@ -308,6 +318,15 @@ def test_machines_are_told_apart_below_a_chart_without_a_script() -> None:
     assert series_page(entry()).all("ul", "legend") == []
 
 
+def test_the_legend_below_a_still_chart_has_a_ring_for_builds_with_other_flags() -> None:
+    captured = make_case(artifact=make_artifact(flags={**FLAGS, "cuda_graph": "1"}))
+
+    (legend,) = series_page(entry(), entry(later(1)), entry(later(2, captured))).all("ul", "legend")
+
+    assert [(item.text, "ring" in item.classes) for item in legend.all("li")][1:] == [("other build flags", True)]
+    assert "ring" not in legend.all("li")[0].classes
+
+
 def test_every_row_spans_the_same_number_of_columns() -> None:
     vanished = judged(later(3, make_case(OTHER)))
     root = series_page(entry(), judged(later(1, slow())), judged(later(2, make_broken())), vanished)
@@ -339,7 +358,31 @@ def test_what_changed_is_listed_with_its_state_and_the_steps() -> None:
     event, found_step = changes.all("li")
     assert event.text.startswith("▼ regressed decode rate: loss 20.0%, tolerance 5.0% first with tvm-0.27.0")
     assert event.text.endswith("in order again with c")
-    assert found_step.text.startswith("step decode 20% worse from tvm-0.27.0, 2026-10-04 12:00 UTC, on")
+    assert found_step.text == (
+        "step decode 20% worse since tvm-0.27.0, 2026-10-04 12:00 UTC found in the series, whatever the checks said"
+    )
+    assert found_step.one("a").get("href") == f"../../runs/bench/{own.points[1].run.id}.html"
+
+
+def test_a_step_on_the_machine_before_says_so_and_leads_nowhere_without_a_page() -> None:
+    (own,) = view(entry(), entry(later(1, environment=make_environment(fingerprint=sha("other"))))).series
+    step = Step(point=own.points[0], metric=DECODE, loss=-0.2)
+
+    root = read_html(pages().series(replace(own, steps=(step,)), [], [], ()))
+
+    (changes,) = [section for section in root.all("section") if section.get("aria-labelledby") == "changes"]
+    assert "found in the series on another machine, harness or weights than now" in changes.one("li").text
+    assert changes.all("a") == []
+
+
+def test_a_still_chart_of_a_part_says_of_how_many() -> None:
+    found = series(entry(), entry(later(1)))
+    long = replace(found, points=(found.points[0],) * (MOST_POINTS + 1))
+
+    (still,) = read_html(pages().series(long, [], [], ())).all("div", "static")
+
+    assert still.one("p").text == f"The newest {MOST_POINTS} of {MOST_POINTS + 1} runs."
+    assert series_page(entry()).one("div", "static").all("p") == []
 
 
 def test_the_reference_of_a_series_is_told_with_units() -> None:
@@ -632,7 +675,7 @@ def test_the_feed_has_what_a_reader_needs() -> None:
     root = read_xml(pages().feed(whole(entry(), entry(later(1)))).encode())
 
     texts = {child.tag.removeprefix(ATOM): child.text for child in root}
-    assert texts["id"] == "urn:regress:regressions"
+    assert texts["id"] == "urn:regress:Trends:regressions"  # of no other site
     assert texts["title"] == "Regressions · Trends"
     assert datetime.fromisoformat(texts["updated"] or "") == NOON + timedelta(days=1)
     assert root.findtext(f"{ATOM}author/{ATOM}name") == "regress"

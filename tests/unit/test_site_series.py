@@ -262,3 +262,14 @@ def test_a_run_that_does_not_build_belongs_to_its_machine() -> None:
     runs = [entry(), on_machine(1, "there"), entry(later(2, make_broken())), on_machine(3, "there", make_broken())]
 
     assert segments(series(*runs)) == [0, 1, 0, 1]
+
+
+def test_steps_of_the_machine_before_stay() -> None:
+    """What happened on it is history, too; the change of machine itself is none."""
+    old = long_history([50.0] * 30 + [45.0] * 20)
+    new = [on_machine(50 + day, "other machine", slow(30.0)) for day in range(5)]
+
+    (step,) = series(*old, *new).steps
+
+    assert (step.metric, step.point.segment) == (DECODE, 0)
+    assert step.loss == pytest.approx(0.1, abs=0.0025)

@@ -14,13 +14,14 @@ from site_entries import HOSTILE, entry, judged, later, make_baseline, series, s
 
 from regress.recipe import FLAGS
 from regress.site import svg
+from regress.site.series import Step
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
     from regress.site.series import Series
 
-DECODE = "decode_tokens_per_s"
+PREFILL, DECODE = "prefill_tokens_per_s", "decode_tokens_per_s"
 HALF_A_STEP = 0.05
 """Coordinates are written to a tenth."""
 
@@ -207,6 +208,18 @@ def test_the_band_is_the_reference_and_the_largest_loss_that_passes() -> None:
     assert scale.value(top) == pytest.approx(50, abs=scale.step)
     assert scale.value(level.attrib["y1"]) == pytest.approx(50, abs=scale.step)
     assert scale.value(top + height) == pytest.approx(40, abs=scale.step)  # 50 less 20 %
+
+
+def test_a_change_of_level_is_a_line_at_its_first_run() -> None:
+    found = series(entry(), entry(later(1)), entry(later(2)))
+    steps = tuple(
+        Step(point=found.points[place], metric=metric, loss=0.1) for place, metric in ((1, DECODE), (2, PREFILL))
+    )
+
+    drawn = chart(replace(found, steps=steps))
+
+    (step,) = drawn.findall("line[@class='step']")
+    assert step.attrib["x1"] == step.attrib["x2"] == circle(dots(drawn)[1])["cx"]
 
 
 def test_a_chart_without_a_reference_has_no_band() -> None:
