@@ -62,11 +62,8 @@ def _settings(series: Series, point: Point) -> str:
 
 
 def _failure(fault: Fault) -> str:
-    return (
-        f"          <td>{parts.badge('broken')}</td>\n"
-        f'          <td colspan="4"><span class="cause">{escape(fault.stage)} failed, {escape(fault.how)}</span> '
-        f"<code>{escape(fault.cause)}</code></td>"
-    )
+    how = f'<span class="cause">{escape(fault.stage)} failed, {escape(fault.how)}</span>'
+    return f'          <td colspan="5">{parts.badge("broken")} {how} <code>{escape(fault.cause)}</code></td>'
 
 
 def _measured(point: Point) -> str:
@@ -80,7 +77,7 @@ def _measured(point: Point) -> str:
         f"{units.percent(roofline.median) if roofline else parts.NOTHING}{discarded}",
     )
     numbers = "\n".join([f'          <td class="number">{cell}</td>' for cell in cells])
-    return f"          <td>{_verdicts(point)}</td>\n{numbers}"
+    return f"{numbers}\n          <td>{_verdicts(point)}</td>"
 
 
 def _verdicts(point: Point) -> str:

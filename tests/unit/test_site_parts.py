@@ -87,15 +87,10 @@ ROWS = """\
 <span class="note">another machine, harness or weights than now</span>{% endif %}\
 {% if point.run.reference_run %}<span class="note">in turn with its reference</span>{% endif %}</th>
 {% if point.case.fault %}
-          <td>{{ badge("broken") }}</td>
-          <td colspan="4"><span class="cause">{{ point.case.fault.stage }} failed, {{ point.case.fault.how }}</span> \
+          <td colspan="5">{{ badge("broken") }} \
+<span class="cause">{{ point.case.fault.stage }} failed, {{ point.case.fault.how }}</span> \
 <code>{{ point.case.fault.cause }}</code></td>
 {% else %}
-          <td>{% if point.outcome %}<ul class="verdicts">{% for verdict in point.case.said %}\
-{% if verdict.outcome != "pass" or verdict.metric %}<li>{{ badge(verdict.outcome) }} <span>{{ said(verdict) }}</span>\
-</li>{% endif %}{% endfor %}</ul>\
-{% elif point.run.imported %}<span class="quiet">imported, not judged</span> \
-<span class="note">{{ point.run.imported }}</span>{% else %}<span class="quiet">not judged</span>{% endif %}</td>
 {% for metric in ("prefill_tokens_per_s", "decode_tokens_per_s") %}
           <td class="number">{{ (alone if point.run.imported else value)(point.value(metric)) }}</td>
 {% endfor %}
@@ -104,6 +99,11 @@ ROWS = """\
           <td class="number">{% set roofline = point.value("roofline_fraction") %}\
 {% if roofline %}{{ roofline.median | percent }}{% else %}{{ nothing }}{% endif %}\
 {% if point.case.discarded %}<span class="note">{{ point.case.discarded }}</span>{% endif %}</td>
+          <td>{% if point.outcome %}<ul class="verdicts">{% for verdict in point.case.said %}\
+{% if verdict.outcome != "pass" or verdict.metric %}<li>{{ badge(verdict.outcome) }} <span>{{ said(verdict) }}</span>\
+</li>{% endif %}{% endfor %}</ul>\
+{% elif point.run.imported %}<span class="quiet">imported, not judged</span> \
+<span class="note">{{ point.run.imported }}</span>{% else %}<span class="quiet">not judged</span>{% endif %}</td>
 {% endif %}
         </tr>{% if not loop.last %}{{ "\n" }}{% endif %}
 {% endfor %}
