@@ -99,7 +99,7 @@ def test_an_empty_history_says_how_to_get_the_first_record() -> None:
 
     assert "No records yet" in root.text
     assert [code.text for code in root.one("main").one("pre").all("code")] == ["regress run"]
-    assert [script.get("src") for script in root.all("script")] == ["assets/theme.js"]
+    assert [script.get("src") for script in root.all("script")] == ["assets/theme.js", "assets/clock.js"]
     assert root.all("form") == []
 
 
