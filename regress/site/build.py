@@ -154,8 +154,11 @@ def _whole(chapters: Sequence[Chapter], tables: Sequence[str]) -> render.Whole:
 def _write_baselines(
     whole: render.Whole, of: str, numbers: Callable[[], list[BaselinePage]], press: Press, ledger: Ledger
 ) -> None:
-    """The page of the baselines, whose numbers change with these alone, and with their order: it says which is held."""
-    held = digest([of, [runner.name for runner in whole.runners]])
+    """The page of the baselines, whose numbers change with these alone, and with their order: it says which is held.
+
+    It leads to the series that there are.
+    """
+    held = digest([of, whole.keys])
     ledger.make("baselines.html", held, lambda: press.pages().baselines(numbers(), whole))
 
 
@@ -164,7 +167,8 @@ def _write_over_all(whole: render.Whole, of: str, press: Press, ledger: Ledger) 
     pages = press.pages()
     with ThreadPoolExecutor(1) as beside:
         tables = beside.submit(_write_tables, whole, of, press, ledger)
-        ledger.make("compare.html", press.edition, pages.compare)
+        some = any(runner.choices for runner in whole.runners)
+        ledger.make("compare.html", digest([press.edition, some]), partial(pages.compare, some=some))
         ledger.make("method.html", press.edition, pages.method)
         ledger.make("devices.html", of, lambda: pages.devices(whole))
         _write_lengths(whole, press, ledger)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from regress.artifact import Kernel, Model
 from regress.errors import HistoryError
@@ -86,6 +87,7 @@ class CaseResult(Part, frozen=True):
 
     key: CaseKey
     workload: Workload
+    harness_digest: Sha256 | UnsetType = UNSET
     artifact: Artifact | None = None
     replicates: tuple[Replicate, ...] = ()
     failure: Failure | None = None
@@ -107,6 +109,10 @@ class Extract(Part, frozen=True):
     method: Method
     cases: tuple[CaseResult, ...]
     memory_bandwidth_bytes_per_s: Positive | None = None
+
+    def harness_of(self, result: CaseResult) -> str:
+        """SHA-256 of the worker that measured one of its cases."""
+        return self.harness if result.harness_digest is UNSET else result.harness_digest
 
 
 def extract(data: bytes, name: str) -> Extract:

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from regress.metric import METRICS
+from regress.record import digest
 from regress.site import units
 from regress.site.facts import RATES, SHOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
+    from regress.record import Failure, Method
+    from regress.site.extract import CaseResult, Extract
+    from regress.site.facts import Fault
     from regress.site.lengths import Lengths
     from regress.site.overview import Runner
     from regress.site.run import RunCase, RunPage
@@ -59,50 +63,94 @@ def payload(series: Series, paged: Container[str]) -> bytes:
 
 
 def run_payload(page: RunPage) -> bytes:
-    """The script with what two runs are compared by: replicates, packages, kernels, the machine."""
-    record, environment = page.record, page.record.environment
-    machine = {
-        "runner": record.runner,
-        "device": environment.device,
-        "driver": environment.driver,
-        "power mode": environment.power_mode,
-        "processor": environment.cpu,
-        "python": environment.python,
-        "kernel": environment.kernel,
-        "harness": record.harness[:_DIGEST],
-        "timed passes": str(record.method.repeats),
+    """The script with what two runs are compared by: replicates, builds, packages, the machine and the method."""
+    record, toolchain = page.record, page.record.toolchain
+    identity = {
+        "toolchain": toolchain.name,
+        "Python": toolchain.python,
+        "platform": toolchain.platform,
+        "image": toolchain.image,
+        "fingerprint": toolchain.fingerprint[:_DIGEST],
     }
-    built = {
-        f"{case.artifact.model.name} {case.artifact.quantization} {case.artifact.target}": case.artifact
-        for case in record.cases
-        if case.artifact
-    }
+    builds = {case.key.rpartition("/")[0]: case.artifact for case in record.cases if case.artifact}
     return _script(
         "regressRun",
         {
             "runner": record.runner,
             "id": record.id,
-            "machine": {name: value for name, value in machine.items() if value is not None},
-            "packages": {package.name: package.version for package in record.toolchain.packages},
+            "machine": _known(_machine(record)),
+            "method": _known({**_method(record.method), "fingerprint": digest(record.method)[:_DIGEST]}),
+            "toolchain": _known(identity),
+            "packages": {package.name: package.version for package in toolchain.packages},
             "builds": {
                 name: {kernel.name: kernel.sha256[:_DIGEST] for kernel in artifact.kernels}
-                for name, artifact in built.items()
+                for name, artifact in builds.items()
             },
             "cases": [
-                {"key": case.key, "values": {metric: _measured(case, metric) for metric in RATES}}
+                {
+                    "key": case.key,
+                    "harness": record.harness_of(case.result)[:_DIGEST],
+                    **_known(_case(case, case.result)),
+                }
                 for case in page.cases
-                if case.values
+                if case.result
             ],
         },
     )
 
 
-def _measured(case: RunCase, metric: str) -> msgspec.Raw:
-    return _column([value for value in case.values.get(metric, ()) if value is not None])
+def _known(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What there is something to say of."""
+    return {name: value for name, value in told.items() if value not in (None, "", {})}
+
+
+def _machine(record: Extract) -> dict[str, str | None]:
+    """All that is known of the machine, as the page of the run writes it."""
+    environment = record.environment
+    return {
+        "runner": record.runner,
+        "device": environment.device,
+        "driver": environment.driver,
+        "power mode": environment.power_mode,
+        "MIG": "split into instances" if environment.mig else None,
+        "processor": environment.cpu,
+        "logical processors": str(environment.cpu_count),
+        "architecture": environment.machine,
+        "memory": units.size(environment.memory_bytes),
+        "system": environment.system,
+        "kernel": environment.kernel,
+        "Python": environment.python,
+        **{f"setting {name}": value for name, value in environment.settings.items()},
+        "fingerprint": environment.fingerprint[:_DIGEST],
+    }
+
+
+def _method(method: Method) -> dict[str, str | None]:
+    return {
+        "passes to warm up": str(method.warmups),
+        "timed passes": str(method.repeats),
+        "seed": str(method.seed),
+        "prompts": method.prompts_sha256 and method.prompts_sha256[:_DIGEST],
+    }
+
+
+def _case(case: RunCase, result: CaseResult) -> dict[str, Any]:
+    """What its rates are, or why there are none, and what they are of."""
+    measured = {metric: _column(values) for metric in RATES if (values := list(_measured(case, metric)))}
+    return {
+        "weights": result.artifact and result.artifact.model.digest[:_DIGEST],
+        "flags": case.flags,
+        "values": measured,
+        "fault": _told(result.failure) if result.failure else "" if measured else case.discarded,
+    }
+
+
+def _measured(case: RunCase, metric: str) -> Iterator[float]:
+    return (value for value in case.values.get(metric, ()) if value is not None)
 
 
 def runs_payload(runners: Sequence[Runner]) -> bytes:
-    """The script with the newest runs of every runner, newest first, and the quantiles that intervals are made with."""
+    """The script with the newest runs of every runner that has any, and the quantiles that intervals are made with."""
     return _script(
         "regressRuns",
         {
@@ -116,6 +164,7 @@ def runs_payload(runners: Sequence[Runner]) -> bytes:
                     ],
                 }
                 for runner in runners
+                if runner.choices
             ],
         },
     )
@@ -177,7 +226,7 @@ def _object(series: Series, points: Sequence[Point]) -> dict[str, Any]:
         "segment": [point.segment for point in points],
         "usual": [int(point.usual) for point in points],
         "imported": [[number, point.run.imported] for number, point in enumerate(points) if point.run.imported],
-        "broken": [[number, _fault(point)] for number, point in enumerate(points) if point.case.fault],
+        "broken": [[number, _told(fault)] for number, point in enumerate(points) if (fault := point.case.fault)],
         "metrics": {metric: _columns(points, metric, judged) for metric in SHOWN if metric in measured},
         "bands": {
             metric: {"level": _rounded(band.level), "tolerance": band.tolerance, "toolchain": band.toolchain}
@@ -191,9 +240,8 @@ def _object(series: Series, points: Sequence[Point]) -> dict[str, Any]:
     }
 
 
-def _fault(point: Point) -> str:
-    fault = point.case.fault
-    return f"{fault.stage} failed, {fault.how}: {fault.cause}" if fault else ""
+def _told(fault: Fault | Failure) -> str:
+    return f"{fault.stage} failed, {fault.how}: {fault.cause}"
 
 
 def _columns(points: Sequence[Point], metric: str, judged: Container[str | None]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from regress.site.curves import curves
 from regress.site.devices import SORTABLE, comparisons, filters
 from regress.site.facts import RATES, Fact
 from regress.site.index import CSV
+from regress.site.name import SeriesName
 from regress.site.rows import rows
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from regress.site.regressions import Event
     from regress.site.run import RunPage
     from regress.site.series import Series
+    from regress.verdict import CheckReport
 
 MOST_ROWS = 50
 """Runs in the table of a series; a CSV file has all of them."""
@@ -64,6 +66,11 @@ class Whole(Fact, frozen=True, kw_only=True):
     events: Sequence[Event]
     unusable: Sequence[str] = ()
     tables: Sequence[str] = (CSV,)
+
+    @property
+    def keys(self) -> dict[str, list[str]]:
+        """Each runner's nickname and the keys of its cases, sorted."""
+        return {runner.name: sorted(line.key for line in runner.lines) for runner in self.runners}
 
 
 class Pages:
@@ -130,13 +137,16 @@ class Pages:
         return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
     def baselines(self, baselines: Sequence[BaselinePage], whole: Whole) -> str:
-        """`baselines.html`; baselines of runners that have no runs are shown, too."""
-        known = {runner.name for runner in whole.runners}
-        return self._render("baselines.html", here="baselines", baselines=baselines, known=known)
+        """`baselines.html`; baselines of runners that have no runs, and cases without any, are shown, too."""
+        return self._render("baselines.html", here="baselines", baselines=baselines, known=whole.keys)
 
-    def compare(self) -> str:
-        """`compare.html`."""
-        return self._render("compare.html", here="compare")
+    def compare(self, *, some: bool) -> str:
+        """`compare.html`.
+
+        Args:
+            some: Whether there are runs to be compared.
+        """
+        return self._render("compare.html", here="compare", some=some)
 
     def method(self) -> str:
         """`method.html`."""
@@ -231,9 +241,19 @@ def _run_url(run: Run | Extract) -> str:
     return quote(places.run_path(run))
 
 
-def _run_name(run: Run) -> str:
+def _run_name(run: Run | Extract) -> str:
     """A run as the address of a comparison names it."""
     return quote(f"{run.runner}/{run.id}", safe="")
+
+
+def _reference_name(report: CheckReport) -> str:
+    """The run that a run was compared with, likewise."""
+    return quote(f"{report.runner}/{report.reference_record}", safe="")
+
+
+def _case_url(key: str, runner: str) -> str:
+    """Where the series of a runner's case is."""
+    return quote(places.series_path(SeriesName(runner=runner, key=key)))
 
 
 def _spark(history: Sequence[float], metric: str, value: Value) -> Markup:
@@ -262,6 +282,7 @@ _GLOBALS = {
     "value": parts.value,
 }
 _FILTERS = {
+    "case_url": _case_url,
     "cell": units.cell,
     "change": units.change,
     "curves": curves,
@@ -283,6 +304,7 @@ _FILTERS = {
     "quantity": units.quantity,
     "rate": units.rate,
     "ratio": units.ratio,
+    "reference_name": _reference_name,
     "replicates": parts.replicates,
     "reference_url": lambda report: quote(f"runs/{report.runner}/{report.reference_record}.html"),
     "rows": rows,

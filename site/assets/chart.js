@@ -1,4 +1,4 @@
-// What all charts share: the style sheet's colours, a Plotly layout in them, the state in the address, and saving.
+// What all charts share: the style sheet's colours, a Plotly layout in them, the state in the address, and buttons.
 "use strict";
 
 const SLOTS = 8;
@@ -60,21 +60,6 @@ const given = () => new URLSearchParams(location.hash.slice(1));
 function keep(state) {
   const text = state.toString();
   history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
-}
-
-function save(name, type, text) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type }));
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(link.href);
-}
-
-function csv(lines) {
-  // What a spreadsheet would take for a formula is text.
-  const plain = (value) => (typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : value);
-  const quoted = (value) => (/[",\r\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value);
-  return lines.map((line) => line.map(plain).map(quoted).join(",")).join("\n") + "\n";
 }
 
 // Draws a chart for the first time, and lets it be drawn anew, in other colours, and saved.

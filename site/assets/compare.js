@@ -1,11 +1,13 @@
-// Compares two runs: ratios with intervals, packages and kernels. The runs' own scripts are loaded when they are chosen.
+// Compares two runs: ratios with intervals, and what else differs. The runs' own scripts are loaded when they are chosen.
 "use strict";
 
 const form = document.querySelector(".pair");
 const result = document.querySelector("#result");
+const SIDES = ["a", "b"];
 const RATES = ["prefill_tokens_per_s", "decode_tokens_per_s"];
-const WIDTH = 220;
 let index = null;
+// What is shown, as it is saved.
+let shown = null;
 
 // `data/runs.js` calls it with the runs of every runner and the quantiles of Student's t.
 globalThis.regressRuns = (found) => {
@@ -15,9 +17,13 @@ globalThis.regressRuns = (found) => {
 
 globalThis.regressRun = hand;
 
-const run = (name) => load(`runs/${name.split("/").map(encodeURIComponent).join("/")}.js`).catch(() => {
-  throw new Error(`there is no run ${name}`);
-});
+async function run(name) {
+  const found = await load(`runs/${name.split("/").map(encodeURIComponent).join("/")}.js`).catch(() => {
+    throw new Error(`there is no run ${name}`);
+  });
+  if (!found.method) throw new Error(`${name} is no longer among the runs to compare`); // its script is of a site of before
+  return found;
+}
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -51,69 +57,118 @@ function ratio(a, b) {
   return { value: Math.exp(difference), low: Math.exp(difference - half), high: Math.exp(difference + half) };
 }
 
-const rate = (value) => value.toLocaleString("en", { maximumSignificantDigits: 4 });
-const percent = (value) => `${value >= 1 ? "+" : "-"}${(Math.abs(value - 1) * 100).toFixed(1)}%`;
-const geometric = (values) => Math.exp(mean(values.map(Math.log)));
+const rate = (value) => (value === undefined ? "–" : value.toLocaleString("en", { maximumSignificantDigits: 4 }));
+const geometric = (values) => values && Math.exp(mean(values.map(Math.log)));
+const word = (metric) => metric?.split("_")[0] ?? "–";
 
-function rowsOf(a, b) {
-  return a.cases.flatMap((left) => {
-    const right = b.cases.find((each) => each.key === left.key);
-    if (!right) return [];
-    return RATES.filter((metric) => left.values[metric] && right.values[metric]).map((metric) => {
-      const [x, y] = [left.values[metric], right.values[metric]];
-      return { key: left.key, metric, before: geometric(x), after: geometric(y), ...ratio(x, y) };
-    });
-  });
+// As the other pages write it.
+function percent(value) {
+  const text = `${(Math.abs(value - 1) * 100).toFixed(1).replace(".0", "")}%`;
+  return text === "0%" ? "±0%" : `${value > 1 ? "+" : "-"}${text}`;
 }
 
-function forest(row, reach) {
-  const place = (value) => WIDTH / 2 + (Math.log(value) / reach) * (WIDTH / 2 - 8);
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const add = (tag, attributes) => {
-    const part = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) part.setAttribute(name, value);
-    svg.append(part);
-  };
-  svg.setAttribute("class", `forest ${row.high < 1 ? "regressed" : row.low > 1 ? "improved" : ""}`);
-  svg.setAttribute("viewBox", `0 0 ${WIDTH} 18`);
-  svg.setAttribute("aria-hidden", "true");
-  add("line", { class: "one", x1: WIDTH / 2, x2: WIDTH / 2, y1: 0, y2: 18 });
-  if (row.low !== undefined) add("line", { x1: place(row.low), x2: place(row.high), y1: 9, y2: 9 });
-  add("circle", { cx: place(row.value), cy: 9, r: 3.5 });
-  return svg;
-}
+const settings = (flags, names = Object.keys(flags)) => names.filter((name) => Object.hasOwn(flags, name)).sort().map((name) => `${name}=${flags[name]}`).join(" ");
 
-function table(a, b) {
-  const rows = rowsOf(a, b);
-  if (!rows.length) return element("p", { class: "card" }, "The two runs have no measured case in common.");
-  const reach = Math.max(0.005, ...rows.flatMap((row) => [row.low ?? row.value, row.high ?? row.value].map((value) => Math.abs(Math.log(value)))));
-  const overall = RATES.map((metric) => {
-    const logs = rows.filter((row) => row.metric === metric).map((row) => Math.log(row.value));
-    return logs.length ? `${metric.split("_")[0]} ${percent(Math.exp(mean(logs)))}` : "";
-  }).filter(Boolean);
-  const body = rows.map((row) =>
-    element("tr", {},
-      element("th", { scope: "row" }, row.key),
-      element("td", {}, row.metric.split("_")[0]),
-      element("td", { class: "number" }, rate(row.before)),
-      element("td", { class: "number" }, rate(row.after)),
-      element("td", { class: "number" }, element("strong", {}, percent(row.value))),
-      element("td", { class: "number" }, row.low === undefined ? "–" : `${percent(row.low)} to ${percent(row.high)}`),
-      element("td", {}, forest(row, reach)),
-    ),
-  );
-  const heads = ["Case", "Metric", "A, tokens/s", "B, tokens/s", "B against A", "95 % interval", "less · same · more"];
-  const head = element("tr", {}, ...heads.map((text, place) => element("th", { scope: "col", ...(place > 1 && place < 6 ? { class: "number" } : {}) }, text)));
-  return element("section", { class: "card table", "aria-labelledby": "ratios" },
-    element("h2", { id: "ratios" }, `B against A: ${overall.join(", ")} in the mean`),
-    element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Table of ratios" },
-      element("table", {}, element("thead", {}, head), element("tbody", {}, ...body))),
-  );
-}
-
+// Each name with what both have, where that is not the same.
 function changes(before, after) {
-  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
-  return names.filter((name) => before[name] !== after[name]).map((name) => [name, before[name], after[name]]);
+  const [left, right] = [before, after].map((found) => new Map(Object.entries(found)));
+  const names = [...new Set([...left.keys(), ...right.keys()])];
+  return names.filter((name) => left.get(name) !== right.get(name)).map((name) => [name, left.get(name), right.get(name)]);
+}
+
+// Why the project would not hold one against the other.
+function hindrances(a, b, left, right) {
+  return [
+    a.machine.fingerprint !== b.machine.fingerprint && "another machine",
+    left.harness !== right.harness && "another harness",
+    a.method.fingerprint !== b.method.fingerprint && "another method",
+    left.weights && right.weights && left.weights !== right.weights && "other weights",
+  ].filter(Boolean);
+}
+
+function flagNotes(left, right) {
+  if (!left.weights || !right.weights) return [];
+  const names = changes(left.flags ?? {}, right.flags ?? {}).map(([name]) => name);
+  return [["A", left], ["B", right]].map(([side, { flags = {} }]) => [side, settings(flags, names)]).filter(([, text]) => text).map(([side, text]) => `${side}: ${text}`);
+}
+
+function faultNotes(left, right) {
+  if (left?.fault && left.fault === right?.fault) return [`broken in both: ${left.fault}`];
+  return [["A", left], ["B", right]].filter(([, found]) => found?.fault).map(([side, { fault }]) => `broken in ${side}: ${fault}`);
+}
+
+// Every case of either run, those that both measured first, with a row for each rate that one of them has, or one row.
+function casesOf(a, b) {
+  const [lefts, rights] = [a, b].map(({ cases }) => new Map(cases.map((each) => [each.key, each])));
+  const cases = [...new Set([...lefts.keys(), ...rights.keys()])].map((key) => {
+    const [left, right] = [lefts.get(key), rights.get(key)];
+    const measured = RATES.filter((metric) => left?.values?.[metric] || right?.values?.[metric]);
+    const rows = (measured.length ? measured : [undefined]).map((metric) => {
+      const [x, y] = [left, right].map((found) => found?.values?.[metric]);
+      return { metric, before: geometric(x), after: geometric(y), ...(x && y ? ratio(x, y) : {}) };
+    });
+    const compared = rows.some((row) => row.value !== undefined);
+    const why = compared ? hindrances(a, b, left, right) : [];
+    const notes = [
+      ...(left && right ? flagNotes(left, right) : [`only in ${left ? "A" : "B"}`]),
+      ...(why.length ? [`not comparable: ${why.join(", ")}`] : []),
+      ...faultNotes(left, right),
+    ];
+    return { key, left, right, notes, compared, rows: rows.map((row) => ({ ...row, apart: why.length > 0 })) };
+  });
+  return [...cases.filter(({ compared }) => compared), ...cases.filter(({ compared }) => !compared)];
+}
+
+const address = (folder, runner, name) => `${folder}/${encodeURIComponent(runner)}/${encodeURIComponent(name)}.html`;
+
+// A case leads to its series; of two runners to that of each.
+function caseCell(each, a, b) {
+  const runners = [...new Set([each.left && a.runner, each.right && b.runner].filter(Boolean))];
+  const links = runners.map((runner) => element("a", { href: address("series", runner, each.key.replaceAll("/", "~")) }, runners.length > 1 ? runner : each.key));
+  const named = runners.length > 1 ? [each.key, element("span", { class: "note" }, links[0], " · ", links[1])] : links;
+  const notes = each.notes.map((text) => element("span", { class: "note" }, text));
+  return element("th", { scope: "rowgroup", rowspan: each.rows.length }, ...named, ...notes);
+}
+
+function rowCells(row, shared) {
+  const number = (...children) => element("td", { class: "number" }, ...children);
+  const compared = row.value !== undefined;
+  return [
+    element("td", { class: "metric" }, word(row.metric)),
+    number(rate(row.before)),
+    number(rate(row.after)),
+    number(compared ? element(row.apart ? "span" : "strong", {}, percent(row.value)) : "–"),
+    number(row.low === undefined ? "–" : `${percent(row.low)} to ${percent(row.high)}`),
+    element("td", {}, ...(compared ? [forest(row, shared)] : [])),
+  ];
+}
+
+function heading(rows) {
+  const comparable = rows.filter((row) => !row.apart);
+  const counted = comparable.length ? comparable : rows;
+  const means = RATES.map((metric) => {
+    const values = counted.filter((row) => row.metric === metric).map((row) => row.value);
+    return values.length ? `${word(metric)} ${percent(geometric(values))}` : "";
+  }).filter(Boolean);
+  if (!means.length) return "B against A: no case was measured in both";
+  return `B against A: ${means.join(", ")} in the mean${counted.length < rows.length ? " of what can be compared" : ""}`;
+}
+
+function table(cases, a, b) {
+  const compared = cases.flatMap(({ rows }) => rows).filter((row) => row.value !== undefined);
+  const shared = scale(compared);
+  const bodies = cases.map((each) =>
+    element("tbody", {}, ...each.rows.map((row, place) => element("tr", {}, ...(place ? [] : [caseCell(each, a, b)]), ...rowCells(row, shared)))),
+  );
+  const heads = ["Case", "Metric", "A, tokens/s", "B, tokens/s", "B against A", "95 % interval"];
+  const head = element("tr", {},
+    ...heads.map((text, place) => element("th", { scope: "col", ...(place > 1 ? { class: "number" } : {}) }, text)),
+    element("th", { scope: "col" }, "less · same · more", ...(compared.length ? [axis(shared)] : [])));
+  return element("section", { class: "card table ratios", "aria-labelledby": "ratios" },
+    element("h2", { id: "ratios" }, heading(compared)),
+    element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Table of ratios" },
+      element("table", {}, element("thead", {}, head), ...bodies)),
+  );
 }
 
 function list(title, found, none) {
@@ -121,6 +176,14 @@ function list(title, found, none) {
   return element("section", { class: "card", "aria-labelledby": title.toLowerCase() },
     element("h2", { id: title.toLowerCase() }, title),
     items.length ? element("ul", { class: "changes" }, ...items) : element("p", { class: "quiet" }, none));
+}
+
+// Their fingerprints are among what can differ: nothing is the same that has not the same ones.
+function machine(a, b, cases) {
+  const both = cases.filter(({ left, right }) => left && right);
+  const harnesses = new Map(both.filter(({ left, right }) => left.harness !== right.harness).map(({ left, right }) => [left.harness + right.harness, ["harness", left.harness, right.harness]]));
+  const methods = changes(a.method, b.method).map(([name, ...values]) => [name === "fingerprint" ? "fingerprint of the method" : name, ...values]);
+  return list("Machine", [...changes(a.machine, b.machine), ...harnesses.values(), ...methods], both.length ? "The same machine, harness and method." : "The same machine and method.");
 }
 
 function kernels(a, b) {
@@ -138,76 +201,105 @@ function kernels(a, b) {
     ...(parts.length ? parts : [element("p", { class: "quiet" }, "The two runs have no build in common.")]));
 }
 
+function rows(a, b, cases) {
+  const head = ["a", "b", "case", "metric", "a_tokens_per_s", "b_tokens_per_s", "ratio", "ratio_low", "ratio_high", "a_flags", "b_flags", "note"];
+  const names = [a, b].map(({ runner, id }) => `${runner}/${id}`);
+  const flags = (found) => settings(found?.flags ?? {});
+  const lines = cases.flatMap(({ key, left, right, notes, rows: own }) =>
+    own.map(({ metric, before, after, value, low, high }) => [
+      ...names, key, metric ?? "", before ?? "", after ?? "", value ?? "", low ?? "", high ?? "", flags(left), flags(right), notes.join("; "),
+    ]));
+  return [head, ...lines];
+}
+
 const chosen = (side) => `${form.elements[`${side}-runner`].value}/${form.elements[`${side}-run`].value}`;
 
 let turn = 0;
 
-async function show() {
+// `absent` are the runs that were asked for and cannot be chosen.
+async function show(absent = []) {
   const mine = ++turn;
-  const names = ["a", "b"].map(chosen);
+  const names = SIDES.map(chosen);
   history.replaceState(null, "", `#a=${encodeURIComponent(names[0])}&b=${encodeURIComponent(names[1])}`);
-  try {
-    const [a, b] = await Promise.all(names.map(run));
-    if (mine !== turn) return;
-    result.replaceChildren(
-      table(a, b),
-      list("Machine", changes(a.machine, b.machine), "The same machine, harness and method."),
-      list("Packages", changes(a.packages, b.packages), "The same packages."),
-      kernels(a, b),
-    );
-  } catch (error) {
-    if (mine !== turn) return;
-    result.replaceChildren(element("p", { class: "card" }, error.message));
+  const found = await Promise.allSettled(names.map(run));
+  if (mine !== turn) return;
+  const said = [...absent.map((name) => `there is no run ${name}; the usual one is chosen`), ...found.flatMap(({ reason }) => (reason ? [reason.message] : []))];
+  const parts = [...new Set(said)].map((text) => element("p", { class: "card" }, text));
+  const [a, b] = found.map(({ value }) => value);
+  for (const [place, side] of SIDES.entries()) lead(side, found[place].value);
+  shown = a && b ? { name: `${a.id}-to-${b.id}`, parts: [a, b, casesOf(a, b)] } : null;
+  form.elements.csv.disabled = !shown;
+  if (shown) {
+    const [, , cases] = shown.parts;
+    const packages = [...changes(a.toolchain, b.toolchain), ...changes(a.packages, b.packages)];
+    parts.push(table(cases, a, b), machine(a, b, cases), list("Packages", packages, "The same packages."), kernels(a, b));
   }
+  result.replaceChildren(...parts);
   document.documentElement.classList.add("ready");
 }
 
+// From what is chosen to its page.
+function lead(side, found) {
+  const link = form.querySelector(`a[data-side="${side}"]`);
+  link.hidden = !found;
+  if (found) link.href = address("runs", found.runner, found.id);
+}
+
+// The runs by toolchain, that of the newest run first, and of each its newest first.
 function fill(side) {
   const runner = form.elements[`${side}-runner`].value;
-  const runs = index.runners.find((each) => each.name === runner)?.runs ?? [];
-  form.elements[`${side}-run`].replaceChildren(...runs.map(([id, label, time]) => new Option(`${label}, ${time}`, id)));
+  const groups = new Map();
+  for (const [id, label, time] of index.runners.find((each) => each.name === runner).runs) {
+    if (!groups.has(label)) groups.set(label, Object.assign(document.createElement("optgroup"), { label }));
+    groups.get(label).append(new Option(`${label}, ${time}`, id));
+  }
+  form.elements[`${side}-run`].replaceChildren(...groups.values());
 }
 
 // A run that is older than those to choose from can still be named in the address.
-function choose(side, name) {
-  const [runner, id = ""] = name.split("/");
-  if (!index.runners.some((each) => each.name === runner)) return;
+function choose(side, runner, id) {
   form.elements[`${side}-runner`].value = runner;
   fill(side);
   const field = form.elements[`${side}-run`];
-  if (/^[0-9A-Za-z._+-]+$/.test(id) && ![...field.options].some((option) => option.value === id)) field.add(new Option(id, id));
+  if (![...field.options].some((option) => option.value === id)) field.add(new Option(id, id));
   field.value = id;
 }
 
 // The newest run, and the newest one with the toolchain before its own.
-function usual() {
-  const { name, runs } = index.runners[0];
+function usual({ runs }) {
   const before = runs.find(([, label]) => label !== runs[0][1]) ?? runs[0];
-  return [`${name}/${before[0]}`, `${name}/${runs[0][0]}`];
+  return [before[0], runs[0][0]];
 }
 
+// What the address does not name, or names and is not there, is the usual run, of the other side's runner if that is known.
 function restore() {
-  const given = new URLSearchParams(location.hash.slice(1));
-  const [a, b] = usual();
-  choose("a", given.get("a") ?? a);
-  choose("b", given.get("b") ?? b);
-  return show();
+  const kept = new URLSearchParams(location.hash.slice(1));
+  const given = SIDES.map((side) => (kept.get(side) ?? "").split("/"));
+  const known = given.map(([runner]) => index.runners.find(({ name }) => name === runner));
+  const absent = SIDES.flatMap((side, place) => {
+    const of = known[place] ?? known[1 - place] ?? index.runners[0];
+    const [runner, id = ""] = given[place];
+    const there = known[place] && /^[0-9A-Za-z._+-]*$/.test(id);
+    choose(side, of.name, (there && id) || usual(of)[place]);
+    return there || !runner ? [] : [given[place].join("/")];
+  });
+  return show(absent);
 }
 
 function start() {
-  if (!index.runners.length) return;
-  for (const side of ["a", "b"]) {
+  for (const side of SIDES) {
     form.elements[`${side}-runner`].replaceChildren(...index.runners.map(({ name }) => new Option(name)));
     form.elements[`${side}-runner`].addEventListener("change", () => fill(side));
   }
   form.hidden = false;
-  form.addEventListener("change", show);
+  form.addEventListener("change", () => show());
   form.elements.swap.addEventListener("click", () => {
-    const [a, b] = ["a", "b"].map(chosen);
-    choose("a", b);
-    choose("b", a);
+    const [a, b] = SIDES.map((side) => chosen(side).split("/"));
+    choose("a", ...b);
+    choose("b", ...a);
     show();
   });
+  form.elements.csv.addEventListener("click", () => save(`${shown.name}.csv`, "text/csv", csv(rows(...shown.parts))));
   addEventListener("hashchange", restore);
   restore();
 }

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from factories import BASELINE_TEXT
+from factories import BASELINE_TEXT, CASE, make_case
 from html_page import read_html
-from site_entries import entry, make_baseline, pages, whole
+from site_entries import OTHER, built, entry, later, make_baseline, pages, whole
 
 from regress.baseline import parse_baseline
 from regress.decision import known_spread, visible_side_by_side
@@ -55,6 +55,26 @@ def test_a_case_without_reference_has_a_tolerance_alone() -> None:
         "decode_tokens_per_s": 0.05,
         "prefill_tokens_per_s": 0.15,
     }
+
+
+def test_a_case_leads_to_its_series_where_there_is_one() -> None:
+    files = {"a.toml": make_baseline(), "b.toml": make_baseline(key=OTHER)}
+
+    found = read_html(pages().baselines(baseline_pages(files), whole(entry()))).all("th")
+
+    links = {head.text: [link.get("href") for link in head.all("a")] for head in found}
+    assert (links[CASE], links[OTHER]) == (["series/bench/tiny~q4f16_1~llvm~p64%2B16.html"], [])
+
+
+def test_the_page_is_made_again_when_a_case_gets_its_series(tmp_path: Path) -> None:
+    """Though neither the baselines nor the runners' names have changed."""
+    files = {"a.toml": make_baseline(key=OTHER)}
+    page = built(tmp_path / "site", [entry()], baselines=files).with_name("baselines.html")
+    assert "series/bench/" not in page.read_text()
+
+    built(tmp_path / "site", [entry(), entry(later(1, make_case(OTHER)))], baselines=files)
+
+    assert 'href="series/bench/tiny~q0f16~llvm~p64%2B16.html"' in page.read_text()
 
 
 def test_of_two_baselines_of_a_runner_the_last_one_is_held_and_both_are_shown() -> None:

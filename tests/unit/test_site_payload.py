@@ -9,30 +9,49 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import pytest
-from factories import CASE, make_artifact, make_broken, make_case, make_environment, make_record, make_replicate, sha
+from factories import (
+    CASE,
+    make_artifact,
+    make_broken,
+    make_case,
+    make_environment,
+    make_import,
+    make_record,
+    make_replicate,
+    sha,
+)
 from scipy import special
-from site_entries import HOSTILE, entry, judged, later, make_baseline, series, slow, view
+from site_entries import HOSTILE, OTHER, entry, judged, later, make_baseline, run_page_of, runner, series, slow, view
 
+from regress.artifact import Model
 from regress.recipe import FLAGS
-from regress.site.payload import payload, runs_payload
+from regress.record import Method
+from regress.site.payload import payload, run_payload, runs_payload
 from regress.site.series import Series, Step
 from regress.site.thinning import MOST_WHOLE
 
 if TYPE_CHECKING:
     from site_entries import Entry
 
+    from regress.record import Record
+
 PREFILL, DECODE = "prefill_tokens_per_s", "decode_tokens_per_s"
 OF_RUNS = ("runs", "times", "label", "segment", "usual")
 OF_VALUES = ("median", "low", "high", "count")
 
 
-def read(script: bytes) -> dict[str, Any]:
+def read(script: bytes, function: str = "regressData") -> dict[str, Any]:
     """The object that the script hands over, and nothing beside it."""
     text = script.decode()
-    assert text.startswith("regressData(")
+    assert text.startswith(f"{function}(")
     assert text.endswith(");\n")
-    found: dict[str, Any] = json.loads(text.removeprefix("regressData(").removesuffix(");\n"))
+    found: dict[str, Any] = json.loads(text.removeprefix(f"{function}(").removesuffix(");\n"))
     return found
+
+
+def run_of(record: Record) -> dict[str, Any]:
+    """What a run is compared by."""
+    return read(run_payload(run_page_of(entry(record))), "regressRun")
 
 
 def of(*entries: Entry, **how: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -187,7 +206,7 @@ def test_runs_that_have_a_page_are_told() -> None:
 
 
 def test_the_quantiles_are_those_of_students_t() -> None:
-    found = json.loads(runs_payload([]).decode().removeprefix("regressRuns(").removesuffix(");\n"))
+    found = read(runs_payload([]), "regressRuns")
 
     assert found["t95"] == pytest.approx(special.stdtrit(np.arange(1, 101), 0.975), rel=1e-5)
 
@@ -210,3 +229,77 @@ def test_the_same_runs_give_the_same_bytes() -> None:
     one, two = view(*runs), view(*runs[::-1])
 
     assert payload(one.series[0], ()) == payload(two.series[0], ())
+
+
+def test_a_run_is_compared_by_all_that_is_known_of_machine_and_method() -> None:
+    """With the fingerprints: nothing is called the same that has not the same ones."""
+    environment = make_environment(driver="580", mig=True, power_mode="700 W", settings={"TVM_NUM_THREADS": "8"})
+    method = Method(warmups=2, repeats=5, seed=7, prompts_sha256=sha("prompts"))
+
+    found = run_of(make_record(environment=environment, method=method))
+
+    assert found["machine"] == {
+        "runner": "bench",
+        "device": "AMD EPYC 9654",
+        "driver": "580",
+        "power mode": "700 W",
+        "MIG": "split into instances",
+        "processor": "AMD EPYC 9654",
+        "logical processors": "16",
+        "architecture": "x86_64",
+        "memory": "64 GiB",
+        "system": "Debian GNU/Linux 12",
+        "kernel": "6.1.0-26-amd64",
+        "Python": "3.11",
+        "setting TVM_NUM_THREADS": "8",
+        "fingerprint": sha("environment")[:12],
+    }
+    assert {name: value for name, value in found["method"].items() if name != "fingerprint"} == {
+        "passes to warm up": "2",
+        "timed passes": "5",
+        "seed": "7",
+        "prompts": sha("prompts")[:12],
+    }
+    assert found["toolchain"]["fingerprint"] == sha("tvm-0.26.0")[:12]
+    other = run_of(make_record(method=msgspec.structs.replace(method, seed=8)))
+    assert found["method"]["fingerprint"] != other["method"]["fingerprint"]
+
+
+def test_a_case_names_its_flags_weights_and_harness() -> None:
+    model = Model(source="path:x", name="x", digest=sha("weights"))
+    chat = "tiny+mlc-chat/q0f16/llvm/p64+16"
+    driven = make_case(chat, harness="chat", harness_digest=sha("chat"), artifact=make_artifact(chat, model=model))
+    flagged = make_case(artifact=make_artifact(flags={**FLAGS, "arch": "sm_90a"}))
+
+    one, two = run_of(make_record(flagged, driven))["cases"]
+
+    assert one["flags"] == {"arch": "sm_90a"}
+    assert (one["weights"], one["harness"]) == (sha("model")[:12], sha("harness")[:12])
+    assert ("flags" in two, two["weights"], two["harness"]) == (False, sha("weights")[:12], sha("chat")[:12])
+
+
+def test_every_case_is_there_one_without_rates_with_the_cause() -> None:
+    """But none that only a verdict names: it is in the other run alone."""
+    broken = make_broken(OTHER, cause="no kernel", how="exit status 1")
+    shown = judged(make_record(make_case(), broken), make_record(make_case(), make_case("gone/q/t/p1+1")))
+
+    found = read(run_payload(run_page_of(shown)), "regressRun")["cases"]
+
+    assert [case["key"] for case in found] == [CASE, OTHER]
+    assert found[0]["values"] == {PREFILL: [1000, 990, 1010], DECODE: [50, 49.5, 50.5]}
+    assert (found[1]["fault"], "values" in found[1]) == ("build failed, exit status 1: no kernel", False)
+
+
+def test_a_metric_without_values_is_left_out() -> None:
+    """As of a harness that tells no prefill."""
+    kept = msgspec.structs.replace(make_replicate(1, 1), samples={DECODE: (50.0,)})
+
+    (case,) = run_of(make_record(make_case(replicates=(kept,))))["cases"]
+
+    assert case["values"] == {DECODE: [50]}
+
+
+def test_runners_without_runs_of_their_own_cannot_be_chosen() -> None:
+    runners = [runner(make_import(runner="orin")), runner(entry())]
+
+    assert [each["name"] for each in read(runs_payload(runners), "regressRuns")["runners"]] == ["bench"]

@@ -60,6 +60,14 @@ ATOM = "{http://www.w3.org/2005/Atom}"
 DECODE = "decode_tokens_per_s"
 
 
+def test_without_runs_the_comparison_says_so_and_loads_nothing() -> None:
+    root = read_html(pages().compare(some=False))
+
+    assert root.one("main").text.startswith("There are no runs to compare yet")
+    assert [script.get("src") for script in root.all("script")] == ["assets/theme.js", "assets/clock.js"]
+    assert root.all("form", "pair") == []
+
+
 def index(*entries: Entry, baselines: dict[str, Baseline] | None = None) -> Node:
     return read_html(pages().index(whole(*entries, baselines=baselines)))
 

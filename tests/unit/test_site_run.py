@@ -187,7 +187,10 @@ def test_a_run_that_was_judged_says_against_what() -> None:
     assert "regressed" in banner.classes
     assert banner.one("h2").text == "▼ regressed against tvm-0.26.0"
     assert "measured in turn with it" in banner.text
-    assert banner.one("a").get("href") == f"../../runs/bench/{reference.id}.html"
+    assert {link.text: link.get("href") for link in banner.all("a")} == {
+        reference.id: f"../../runs/bench/{reference.id}.html",
+        "Compare with its reference": f"../../compare.html#a=bench%2F{reference.id}&b=bench%2F{record.id}",
+    }
 
 
 def test_a_run_compared_with_one_that_the_history_lacks_does_not_link_to_it() -> None:
@@ -309,7 +312,7 @@ def test_a_build_of_several_cases_is_described_once() -> None:
 
     cases = root.all("section", "case")
     assert [len(case.all("ul", "kernels")) for case in cases] == [1, 1, 0]
-    (link,) = cases[2].all("a")
+    _, link = cases[2].all("a")
     assert (link.attributes["href"], link.text) == (f"#{cases[0].attributes['id']}", CASE)
 
 
@@ -407,4 +410,17 @@ def test_the_record_itself_is_linked() -> None:
 
     links = {link.text: link.get("href") for link in page(entry(record)).one("header").all("a")}
 
-    assert links == {"the record as JSON": f"../../data/bench/{record.id}.json"}
+    assert links == {
+        "bench": "../../index.html#?runner=bench",
+        "the record as JSON": f"../../data/bench/{record.id}.json",
+    }
+
+
+def test_each_case_leads_to_its_series_also_one_that_vanished() -> None:
+    reference = make_record(make_case("gone/q/t/p1+1"), make_case(CASE))
+    root = page(judged(later(1, make_case(CASE)), reference))
+
+    assert [case.one("h2").one("a").get("href") for case in root.all("section", "case")] == [
+        "../../series/bench/tiny~q4f16_1~llvm~p64%2B16.html",
+        "../../series/bench/gone~q~t~p1%2B1.html",
+    ]
