@@ -360,7 +360,7 @@ def test_the_chart_shows_the_medians_of_the_records(chart: Tab) -> None:
     drawn = [trace for trace in figure(chart) if trace["name"] != "broken"]
     for metric, axis in (("prefill_tokens_per_s", "y"), ("decode_tokens_per_s", "y2")):
         expected = [statistics.median(case.values(metric)) for case in measured]
-        found = [value for trace in drawn if trace["yaxis"] == axis for value in trace["y"]]
+        found = [value for trace in drawn if trace["yaxis"] == axis for value in trace["y"] if value is not None]
         assert sorted(found) == pytest.approx(sorted(expected), rel=1e-5)
 
 
@@ -619,7 +619,7 @@ def test_a_run_that_is_not_there_is_named(visit: Callable[..., Visit]) -> None:
 
 def test_charts_show_markup_in_names_as_it_stands(browser: Browser, tmp_path: Path) -> None:
     """Plotly reads its labels as a small HTML: here `<b>` must not become bold, nor `&lt;` a bracket."""
-    name = '<b>tvm</b> &lt; <a href="https://example.org">x</a>'
+    name = '<b>&lt;</b> <a href="#">'  # as long as a label is before its middle is left out
     record = make_record(make_case(CASE), make_case(CASE.replace("p64", "p128")), toolchain=name)
     entry = Entry(record=record, report=None)
     index = built(tmp_path, [entry])
