@@ -32,6 +32,8 @@ _WRITTEN = "%.6g"
 """A number with its significant digits; a format string would take half as long again, and a site has millions."""
 _DIGEST = 12
 """Characters of a SHA-256."""
+_TELLING = 8
+"""Those of machine and harness in tables."""
 # fmt: off
 _T95 = (
     12.7062, 4.30265, 3.18245, 2.77645, 2.57058, 2.44691, 2.36462, 2.306, 2.26216, 2.22814, 2.20099, 2.17881,
@@ -211,18 +213,19 @@ def _script(function: str, data: dict[str, Any]) -> bytes:
 
 
 def _object(series: Series, points: Sequence[Point]) -> dict[str, Any]:
-    labels = {label: number for number, label in enumerate(dict.fromkeys(point.label for point in points))}
     places = {point.run.id: number for number, point in enumerate(points)}
     measured = {metric for point in points for metric in point.case.values}
     judged = {said.metric for point in points for said in point.case.said}
     return {
         "runner": series.runner,
         "case": series.key,
-        "labels": list(labels),
         "traces": list(series.traces),
         "runs": [point.run.id for point in points],
         "times": [int(point.run.recorded_at.timestamp()) for point in points],
-        "label": [labels[point.label] for point in points],
+        **_texts("label", "labels", [point.label for point in points]),
+        **_texts("build", "builds", [units.settings(point.case.flags) for point in points]),
+        **_texts("machine", "machines", [point.run.environment.fingerprint[:_TELLING] for point in points]),
+        **_texts("harness", "harnesses", [point.run.harness_of(point.case)[:_TELLING] for point in points]),
         "segment": [point.segment for point in points],
         "usual": [int(point.usual) for point in points],
         "imported": [[number, point.run.imported] for number, point in enumerate(points) if point.run.imported],
@@ -238,6 +241,12 @@ def _object(series: Series, points: Sequence[Point]) -> dict[str, Any]:
             if step.point.run.id in places
         ],
     }
+
+
+def _texts(one: str, many: str, texts: Sequence[str]) -> dict[str, list[str] | list[int]]:
+    """What many runs say alike: the different texts in order of first appearance, and the place of each run's own."""
+    places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    return {many: list(places), one: [places[text] for text in texts]}
 
 
 def _told(fault: Fault | Failure) -> str:

@@ -77,7 +77,7 @@ def _around_flags(run_id: str, recorded_at: datetime, label: str, machine: str, 
 
 
 def _flags(flags: Mapping[str, str]) -> str:
-    return _field(_plain(" ".join([f"{name}={value}" for name, value in sorted(flags.items())])))
+    return _field(_plain(units.settings(flags)))
 
 
 def _plain(text: str) -> str:

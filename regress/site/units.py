@@ -11,7 +11,7 @@ import msgspec
 from regress.metric import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=timezone.utc)
 """A moment for what has none."""
@@ -112,6 +112,11 @@ def clock(moment: datetime) -> str:
 def iso(moment: datetime) -> str:
     """The moment for a machine: ISO 8601 in UTC, to the second."""
     return f"{msgspec.to_builtins(utc(moment))[:19]}+00:00"  # `isoformat` takes five times as long
+
+
+def settings(flags: Mapping[str, str]) -> str:
+    """Build flags as one text, such as `cuda_graph=1 schedule=none`."""
+    return " ".join([f"{name}={value}" for name, value in sorted(flags.items())])
 
 
 def metric_label(name: str) -> str:

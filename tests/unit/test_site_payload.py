@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from regress.record import Record
 
 PREFILL, DECODE = "prefill_tokens_per_s", "decode_tokens_per_s"
-OF_RUNS = ("runs", "times", "label", "segment", "usual")
+OF_RUNS = ("runs", "times", "label", "build", "machine", "harness", "segment", "usual")
 OF_VALUES = ("median", "low", "high", "count")
 
 
@@ -84,6 +84,18 @@ def test_runs_are_columns_oldest_first() -> None:
     # 2026-10-03 12:00 UTC is 20,729 days and half a one after 1970: 20729.5 * 86400.
     assert found["times"] == [1791028800 + day * 86400 for day in range(3)]
     assert found["usual"] == [1, 1, 1]
+
+
+def test_what_many_runs_say_alike_is_said_once() -> None:
+    flagged = make_case(artifact=make_artifact(flags={**FLAGS, "schedule": "none", "cuda_graph": "1"}))
+    moved = make_environment(fingerprint=sha("elsewhere"))
+
+    found = of(entry(), entry(later(1, flagged, environment=moved)), entry(later(2)))
+
+    assert (found["builds"], found["build"]) == (["", "cuda_graph=1 schedule=none"], [0, 1, 0])
+    assert found["machines"] == [sha("environment")[:8], sha("elsewhere")[:8]]
+    assert found["machine"] == [0, 1, 0]
+    assert (found["harnesses"], found["harness"]) == ([sha("harness")[:8]], [0, 0, 0])
 
 
 def test_a_metric_has_median_range_and_number_of_each_runs_replicates() -> None:
