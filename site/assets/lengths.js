@@ -88,16 +88,14 @@ function figure() {
   const tokens = ticks(found);
   const layout = layoutOf({
     height: 560,
-    uirevision: "lengths",
-    xaxis: { ...axisLines(), type: "log", anchor: "y2", title: { text: "tokens of the prompt" }, tickvals: tokens, ticktext: tokens.map((each) => each.toLocaleString("en")) },
-    yaxis: valueAxis(data.metrics[RATES[0]], [0.54, 1], chosen, "of the first"),
-    yaxis2: valueAxis(data.metrics[RATES[1]], [0, 0.46], chosen, "of the first"),
-    legend: { orientation: "h", y: -0.16, yanchor: "top", x: 0 },
+    xaxis: { ...axisOf("xaxis"), type: "log", anchor: "y2", title: { text: "tokens of the prompt" }, tickvals: tokens, ticktext: tokens.map((each) => each.toLocaleString("en")) },
+    yaxis: valueAxis("yaxis", data.metrics[RATES[0]], [0.54, 1], chosen, "of the first"),
+    yaxis2: valueAxis("yaxis2", data.metrics[RATES[1]], [0, 0.46], chosen, "of the first"),
   });
   return [parts, layout];
 }
 
-function remember() {
+function chosen() {
   const kept = new URLSearchParams();
   const toolchains = fields("toolchain");
   if (toolchains.some((field) => field.checked !== field.defaultChecked)) {
@@ -106,7 +104,7 @@ function remember() {
   }
   for (const field of checked("beside")) kept.append("beside", field.value);
   for (const [name, value] of Object.entries(state())) if (value) kept.set(name, "1");
-  keep(kept);
+  return kept;
 }
 
 function restore() {
@@ -122,9 +120,9 @@ const others = () => Promise.allSettled(checked("beside").map(async (field) => b
 function rows() {
   const parts = ["median", "low", "high"];
   const head = ["runner", "build", "prompt_tokens", "new_tokens", "flags", "toolchain", "recorded_at", ...RATES.flatMap((name) => [name, `${name}_low`, `${name}_high`])];
-  const lines = curves().flatMap(({ of, place }) =>
+  const lines = curves().flatMap(({ name, of, place }) =>
     of.prompt_tokens.flatMap((tokens, index) =>
-      of.times[place][index] === null
+      of.times[place][index] === null || isHidden(name) || !inRange(Math.log10(tokens))
         ? []
         : [[of.runner, of.name, tokens, of.new_tokens[index], of.flags[index], of.toolchains[place], new Date(of.times[place][index] * 1000).toISOString(), ...RATES.flatMap((name) => parts.map((part) => of.metrics[name][part][place][index] ?? ""))]],
     ),
@@ -136,16 +134,15 @@ async function start() {
   data = await load(chart.dataset.src);
   if (!data.toolchains.length) return;
   const name = `${data.runner}-${data.name.replaceAll("/", "-")}-lengths`;
-  const { draw, made } = present({ form, chart, figure, restore, name, rows, data });
-  const drawAll = () => others().then(draw);
+  const title = () => `${data.name} over prompt lengths · ${data.runner}`;
+  const about = { runner: data.runner, build: data.name };
+  const { draw, made } = present({ form, chart, figure, restore, chosen, name, title, about, rows, prepare: others });
   made.then(() => {
     chart.on("plotly_click", ({ points }) => {
       location.href = `${chart.dataset.series}${points[0].customdata.split("/").map(encodeURIComponent).join("/")}.html`;
     });
-    return drawAll();
+    return draw();
   });
-  form.addEventListener("change", () => { remember(); drawAll(); });
-  addEventListener("hashchange", drawAll);
 }
 
 start();
