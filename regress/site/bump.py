@@ -10,7 +10,7 @@ from regress.site.name import SeriesName
 from regress.site.regressions import Event  # noqa: TC001  # msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from regress.site.series import Series
 
@@ -96,22 +96,22 @@ def last_bump(
 
 def _pair(olds: Sequence[Run], news: Sequence[Run], series: Sequence[Series]) -> tuple[Run, Run]:
     """The newest run of each toolchain, of those that have the most cases in common."""
-    cases = _cases(series)
+    cases = _cases(series, {run.id for run in (*olds, *news)})
     shared = {case for run in olds for case in cases[run.id]}
     new = max(reversed(news), key=lambda run: len(cases[run.id] & shared))
     old = max(reversed(olds), key=lambda run: len(cases[run.id] & cases[new.id]))
     return old, new
 
 
-def _cases(series: Iterable[Series]) -> Mapping[str, set[tuple[str, int, bool]]]:
-    """A run's id to its cases with the usual flags, each with its machine, harness and weights.
+def _cases(series: Iterable[Series], runs: Container[str]) -> Mapping[str, set[tuple[str, int, bool]]]:
+    """The id of each of these runs to its cases with the usual flags, each with its machine, harness and weights.
 
     A case that was measured stands there twice: two runs that have the numbers have more in common than a failure.
     """
     found: defaultdict[str, set[tuple[str, int, bool]]] = defaultdict(set)
     for each in series:
         for point in each.points:
-            if point.usual:
+            if point.usual and point.run.id in runs:
                 told = found[point.run.id]
                 told.add((each.key, point.segment, False))
                 told.add((each.key, point.segment, bool(point.case.values)))

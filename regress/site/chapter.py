@@ -149,12 +149,14 @@ class Chapter(msgspec.Struct, frozen=True, kw_only=True):
         of: Digest of what it was made of.
         made: Its files.
         runner: What the pages over all runners show of it; `None` where no file of it can be used.
+        section: What the first page says of it; empty where there is nothing.
         unusable: What is wrong with each file that it was made without.
     """
 
     of: str
     made: dict[str, Made]
     runner: Runner | None
+    section: str
     unusable: tuple[str, ...]
 
 
@@ -304,6 +306,7 @@ def write_rest(rest: Rest) -> Chapter:
         of=task.of,
         made={**rest.made, **ledger.made},
         runner=view.runner if view else None,
+        section=task.press.pages().section(view.runner) if view else "",
         unusable=(*shelf.unusable, *task.without.values()),
     )
     keep(task.kept, chapter)

@@ -223,7 +223,7 @@ def _object(series: Series, points: Sequence[Point]) -> dict[str, Any]:
         "runs": [point.run.id for point in points],
         "times": [int(point.run.recorded_at.timestamp()) for point in points],
         **_texts("label", "labels", [point.label for point in points]),
-        **_texts("build", "builds", [units.settings(point.case.flags) for point in points]),
+        **_texts("build", "builds", [units.settings(point.case.flags) if point.case.flags else "" for point in points]),
         **_texts("machine", "machines", [point.run.environment.fingerprint[:_TELLING] for point in points]),
         **_texts("harness", "harnesses", [point.run.harness_of(point.case)[:_TELLING] for point in points]),
         "segment": [point.segment for point in points],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from regress.site import parts, places, regressions, svg, units
 from regress.site.badge import badge_of
@@ -23,8 +24,6 @@ from regress.site.rows import rows
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
     from pathlib import Path
-
-    from markupsafe import Markup
 
     from regress.site.baselines import BaselinePage
     from regress.site.extract import Extract
@@ -53,6 +52,7 @@ class Whole(Fact, frozen=True, kw_only=True):
 
     Attributes:
         runners: Sorted by name.
+        sections: What the first page says of each.
         newest: The newest run; `None` for an empty history.
         count: How many runs there are.
         events: What got worse on any of them, the newest first.
@@ -61,6 +61,7 @@ class Whole(Fact, frozen=True, kw_only=True):
     """
 
     runners: Sequence[Runner]
+    sections: Sequence[str]
     newest: Run | None
     count: int
     events: Sequence[Event]
@@ -107,12 +108,17 @@ class Pages:
             "index.html",
             here="index",
             runners=whole.runners,
+            sections=map(Markup, whole.sections),
             newest=whole.newest,
             count=whole.count,
             unusable=whole.unusable,
             tables=whole.tables,
             filters=_filters(whole.runners),
         )
+
+    def section(self, runner: Runner) -> str:
+        """What `index.html` says of a runner: most of that page, and the same as long as its runs are."""
+        return self._render("runner.html", runner=runner)
 
     def devices(self, whole: Whole) -> str:
         """`devices.html`."""

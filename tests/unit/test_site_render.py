@@ -69,7 +69,8 @@ def test_without_runs_the_comparison_says_so_and_loads_nothing() -> None:
 
 
 def index(*entries: Entry, baselines: dict[str, Baseline] | None = None) -> Node:
-    return read_html(pages().index(whole(*entries, baselines=baselines)))
+    found, own = whole(*entries, baselines=baselines), pages()
+    return read_html(own.index(msgspec.structs.replace(found, sections=[*map(own.section, found.runners)])))
 
 
 def regressions(*entries: Entry, baselines: dict[str, Baseline] | None = None) -> Node:
