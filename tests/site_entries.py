@@ -157,7 +157,7 @@ def whole(*entries: Entry, baselines: Mapping[str, Baseline] | None = None) -> W
         runner(*(each for each in entries if each.record.runner == name), baseline=(baselines or {}).get(name))
         for name in names
     ]
-    return _whole([Chapter(of="", made={}, runner=each, section="", unusable=()) for each in runners], (CSV,))
+    return _whole([Chapter(of="", made={}, runner=each, section="", items={}, unusable=()) for each in runners], (CSV,))
 
 
 def store(entries: Sequence[Entry], folder: Path) -> Path:

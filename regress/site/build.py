@@ -144,6 +144,7 @@ def _whole(chapters: Sequence[Chapter], tables: Sequence[str]) -> render.Whole:
     return render.Whole(
         runners=runners,
         sections=[each.section for each in chapters if each.runner],
+        items={name: item for each in chapters for name, item in each.items.items()},
         newest=max(newest, key=lambda run: (units.utc(run.recorded_at), run.runner)) if newest else None,
         count=sum(runner.count for runner in runners),
         events=sorted(events, key=lambda event: (units.utc(event.first.run.recorded_at), event.name), reverse=True),

@@ -150,6 +150,7 @@ class Chapter(msgspec.Struct, frozen=True, kw_only=True):
         made: Its files.
         runner: What the pages over all runners show of it; `None` where no file of it can be used.
         section: What the first page says of it; empty where there is nothing.
+        items: What the page of regressions says of each of its events, by the event's name.
         unusable: What is wrong with each file that it was made without.
     """
 
@@ -157,6 +158,7 @@ class Chapter(msgspec.Struct, frozen=True, kw_only=True):
     made: dict[str, Made]
     runner: Runner | None
     section: str
+    items: dict[str, str]
     unusable: tuple[str, ...]
 
 
@@ -299,14 +301,15 @@ def write_rest(rest: Rest) -> Chapter:
     """Writes what a chapter lacks, and keeps it."""
     task = rest.task
     view, shelf = _look(task)
-    ledger = Ledger(task.press.destination, {})
+    ledger, pages = Ledger(task.press.destination, {}), task.press.pages()
     if view:
         _write_series(task, ledger, view)
     chapter = Chapter(
         of=task.of,
         made={**rest.made, **ledger.made},
         runner=view.runner if view else None,
-        section=task.press.pages().section(view.runner) if view else "",
+        section=pages.section(view.runner) if view else "",
+        items={event.name: pages.item(event) for event in view.runner.events} if view else {},
         unusable=(*shelf.unusable, *task.without.values()),
     )
     keep(task.kept, chapter)

@@ -22,7 +22,7 @@ from regress.site.name import SeriesName
 from regress.site.rows import rows
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Mapping, Sequence
     from pathlib import Path
 
     from regress.site.baselines import BaselinePage
@@ -53,6 +53,7 @@ class Whole(Fact, frozen=True, kw_only=True):
     Attributes:
         runners: Sorted by name.
         sections: What the first page says of each.
+        items: What the page of regressions says of each event, by the event's name.
         newest: The newest run; `None` for an empty history.
         count: How many runs there are.
         events: What got worse on any of them, the newest first.
@@ -62,6 +63,7 @@ class Whole(Fact, frozen=True, kw_only=True):
 
     runners: Sequence[Runner]
     sections: Sequence[str]
+    items: Mapping[str, str]
     newest: Run | None
     count: int
     events: Sequence[Event]
@@ -131,8 +133,16 @@ class Pages:
     def regressions(self, whole: Whole) -> str:
         """`regressions.html`."""
         return self._render(
-            "regressions.html", here="regressions", events=whole.events, filters=regressions.filters(whole.events)
+            "regressions.html",
+            here="regressions",
+            events=whole.events,
+            items={name: Markup(item) for name, item in whole.items.items()},  # noqa: S704  # written by `item`
+            filters=regressions.filters(whole.events),
         )
+
+    def item(self, event: Event) -> str:
+        """What `regressions.html` says of an event."""
+        return self._render("event.html", each=event)
 
     def feed(self, whole: Whole) -> str:
         """`regressions.atom`: the events that were updated last; of no time where there is no run."""

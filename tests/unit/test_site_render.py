@@ -74,7 +74,9 @@ def index(*entries: Entry, baselines: dict[str, Baseline] | None = None) -> Node
 
 
 def regressions(*entries: Entry, baselines: dict[str, Baseline] | None = None) -> Node:
-    return read_html(pages().regressions(whole(*entries, baselines=baselines)))
+    found, own = whole(*entries, baselines=baselines), pages()
+    items = {event.name: own.item(event) for event in found.events}
+    return read_html(own.regressions(msgspec.structs.replace(found, items=items)))
 
 
 def series_page(*entries: Entry, key: str = CASE, baseline: Baseline | None = None) -> Node:
