@@ -112,7 +112,7 @@ def _of_metric(series: Series, bad: Sequence[_Findings], metric: str | None) -> 
     older: dict[Kind, set[str]] = {}
     for place, (point, findings) in enumerate(zip(series.points, bad, strict=True)):
         finding = findings.get(metric)
-        if not point.usual or not (finding or still):
+        if not point.usual or point.run.imported or not (finding or still):
             continue
         if finding is None:
             for kind, number in list(still.items()):
@@ -136,7 +136,7 @@ def _last_in_order(points: Sequence[Point], bad: Sequence[_Findings], metric: st
     """The newest of those runs that says that all is well; `None` where none does."""
     for place in reversed(range(len(points))):
         point = points[place]
-        if point.usual and metric not in bad[place] and _is_in_order(point.case, metric):
+        if point.usual and not point.run.imported and metric not in bad[place] and _is_in_order(point.case, metric):
             return point
     return None
 

@@ -200,24 +200,23 @@ def _series(
     asked: BaselineCase | None,
 ) -> Series:
     flags = _usual_flags([case for _, case in pairs], asked)
-    segments: dict[_Identity, Segment] = {}
-    points: list[Point] = []
-    for run, case in pairs:
-        points.append(
-            Point(
-                run=run,
-                case=case,
-                label=labels[run.toolchain, run.fingerprint],
-                segment=_segment(run, case, segments, points),
-                usual=not case.artifact or case.flags == flags,
-            )
+    segments, numbers = _segments(pairs)
+    points = [
+        Point(
+            run=run,
+            case=case,
+            label=labels[run.toolchain, run.fingerprint],
+            segment=number,
+            usual=not case.artifact or case.flags == flags,
         )
+        for (run, case), number in zip(pairs, numbers, strict=True)
+    ]
     series = Series(
         runner=pairs[0][0].runner,
         key=pairs[0][1].key,
         flags=flags,
         points=tuple(points),
-        segments=tuple(segments.values()),
+        segments=segments,
         bands={},
         steps=(),
     )
@@ -230,11 +229,26 @@ _Identity = tuple[str, str, str]
 """Fingerprint of the machine, digest of the harness, digest of the weights."""
 
 
-def _segment(run: Run, case: Case, segments: dict[_Identity, Segment], points: Sequence[Point]) -> int:
+def _segments(pairs: Sequence[tuple[Run, Case]]) -> tuple[tuple[Segment, ...], list[int]]:
+    """What runs were measured with, and the number of each run's own.
+
+    One that nothing tells it of is with the run of ours before it, else with the first one of ours behind it.
+    """
+    segments: dict[_Identity, Segment] = {}
+    known = [_segment(run, case, segments) for run, case in pairs]
+    own = [None if run.imported else number for (run, _), number in zip(pairs, known, strict=True)]
+    now = next((number for number in own if number is not None), 0)
+    numbers = []
+    for number, of_ours in zip(known, own, strict=True):
+        now = now if of_ours is None else of_ours
+        numbers.append(now if number is None else number)
+    return tuple(segments.values()), numbers
+
+
+def _segment(run: Run, case: Case, segments: dict[_Identity, Segment]) -> int | None:
     """Number of the segment of a run, which is added where it is new.
 
-    Without a build the weights are not known: then the newest segment of its machine and harness, else that of the run
-    before.
+    Without a build the weights are not known: then the newest segment of its machine and harness; `None` without one.
     """
     harness = run.harness_of(case)
     identity = (run.environment.fingerprint, harness, case.model_digest)
@@ -248,7 +262,7 @@ def _segment(run: Run, case: Case, segments: dict[_Identity, Segment], points: S
             )
         return list(segments).index(identity)
     alike = [number for number, known in enumerate(segments) if known[:2] == identity[:2]]
-    return alike[-1] if alike else points[-1].segment if points else 0
+    return alike[-1] if alike else None
 
 
 def _usual_flags(cases: Sequence[Case], asked: BaselineCase | None) -> Mapping[str, str]:

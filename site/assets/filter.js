@@ -37,15 +37,17 @@ function filter() {
   }
 }
 
-// What an address asks for and the page has not is a choice all the same: of nothing.
+// What an address asks for and no row has is a choice all the same: of nothing.
 function restore() {
   if (!location.hash.startsWith("#?")) return;
   const state = new URLSearchParams(location.hash.slice(2));
   for (const field of form.elements) {
     if (!field.name) continue;
     const value = state.get(field.name) ?? "";
-    if (field.options && ![...field.options].some((option) => option.value === value)) field.add(new Option(value));
-    field.value = value;
+    const isChoice = !field.options || [...field.options].some((option) => option.value === value);
+    const isOfRows = document.querySelector(`[data-model][data-${field.name}]`) !== null;
+    if (!isChoice && isOfRows) field.add(new Option(value));
+    field.value = isChoice || isOfRows ? value : "";
   }
 }
 

@@ -49,12 +49,13 @@ function place(index, chosen) {
 
 const hasReference = (chosen) => metricsOf(chosen).every((name) => data.bands[name]);
 
-// The first run that can be compared with the newest: with the usual flags, of its machine; imports only where all are.
+// The first run that can be compared with the newest: of its machine, with the usual flags if any is, and no import.
 function firstOf(metric) {
   const { median } = data.metrics[metric];
-  const usual = data.runs.flatMap((_, index) => (data.usual[index] && median[index] !== null ? [index] : []));
-  const measured = usual.filter((index) => !sources.has(index));
-  const found = measured.length ? measured : usual;
+  const having = data.runs.flatMap((_, index) => (median[index] === null ? [] : [index]));
+  const isUsual = (index) => data.usual[index] === 1;
+  const isOwn = (index) => !sources.has(index);
+  const found = [having.filter((index) => isUsual(index) && isOwn(index)), having.filter(isOwn), having].find(({ length }) => length);
   return median[found.find((index) => data.segment[index] === data.segment[found.at(-1)])];
 }
 
@@ -230,7 +231,7 @@ function chosen() {
 
 function restore() {
   const kept = given();
-  form.elements.show.value = Object.hasOwn(data.metrics, kept.get("show")) ? kept.get("show") : "rates";
+  form.elements.show.value = [...form.elements.show.options].some(({ value }) => value === kept.get("show")) ? kept.get("show") : "rates";
   form.elements.x.value = ["run", "toolchain"].includes(kept.get("x")) ? kept.get("x") : "time";
   for (const name of ["log", "zero", "relative"]) form.elements[name].checked = kept.has(name);
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from factories import CASE, make_artifact, make_broken, make_case, make_environment, sha
-from site_entries import built, entry, later
+from site_entries import built, entry, later, make_baseline
 
 from regress.recipe import FLAGS
 
@@ -260,7 +260,28 @@ def test_saved_json_is_the_rows_with_what_they_are_of(visit: Callable[..., Tab],
 
     assert list(found) == ["runner", "case" if page == SERIES else "build", "values"]
     assert found["values"][0].keys() == rows(tab)[0].keys()
-    assert all(isinstance(row.get("median", 0), (int, float, type(None))) for row in found["values"])
+    value = "median" if page == SERIES else "prefill_tokens_per_s"
+    assert all(row[value] is None or isinstance(row[value], (int, float)) for row in found["values"])
+
+
+def test_an_address_that_names_no_choice_of_metrics_has_the_usual_one(visit: Callable[..., Tab]) -> None:
+    tab = visit(state="#show=prefill_tokens_per_s")
+
+    assert tab.input_value("select[name=show]") == "rates"
+    assert len(traces(tab)) > 1
+
+
+def test_a_case_without_a_run_of_its_own_flags_is_relative_to_its_first_run(
+    visit: Callable[..., Tab], tmp_path: Path
+) -> None:
+    """As when its baseline has just been given other flags."""
+    asked = {"bench": make_baseline(flags={"cuda_graph": "1"})}
+    root = built(tmp_path / "site", [entry(run(1, 1000, 50)), entry(run(2, 1010, 55))], baselines=asked).parent
+
+    tab = visit(root=root, state="#relative=1")
+
+    (decode,) = [trace["y"] for trace in traces(tab) if trace["yaxis"] == "y2"]
+    assert decode == pytest.approx([1, 1.1])
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,15 @@ def test_devices_are_found_by_their_runner(opened: Callable[..., Tab]) -> None:
     assert tab.locator("output").inner_text() == "1 of 3 results"
 
 
+def test_an_order_that_there_is_not_is_the_usual_one(opened: Callable[..., Tab]) -> None:
+    """An address may ask for rows that there are not, but not for another page."""
+    tab = opened("devices.html#?sort=gone")
+
+    assert tab.input_value("select[name=sort]") == ""
+    tab.select_option("select[name=sort]", "prefill")
+    assert tab.locator("th[aria-sort=descending]:visible").first.inner_text().startswith("Prefill")
+
+
 def test_a_moment_that_has_not_come_is_marked(opened: Callable[..., Tab]) -> None:
     tab = opened("index.html")
 

@@ -556,3 +556,18 @@ def test_the_theme_is_chosen_before_anything_is_painted(sample: Path) -> None:
         assert first.get("src").endswith("assets/theme.js"), name
         assert not {"defer", "async"} & first.attributes.keys()
         assert "hidden" in root.one("label", "theme").attributes
+
+
+def test_a_record_that_lacks_a_rate_is_shown_without_it(tmp_path: Path) -> None:
+    """As of a harness that tells the decode rate alone."""
+    keys = (CASE, CASE.replace("p64", "p128"))
+    kept = [msgspec.structs.replace(make_replicate(1000, 50), samples={"decode_tokens_per_s": (50.0,)})]
+    record = make_record(*(make_case(key, replicates=tuple(kept)) for key in keys))
+
+    root = built(tmp_path / "site", [entry(record)]).parent
+
+    for page in (root / "devices.html", *root.glob("lengths/bench/*.html")):
+        cells = [cell.text for body in read_html(page.read_text()).all("tbody") for cell in body.all("td")]
+        assert "50.00" in " ".join(cells), page
+        assert "\N{EN DASH}" in cells, page
+    assert [*root.glob("lengths/bench/*.html")]

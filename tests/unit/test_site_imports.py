@@ -76,6 +76,25 @@ def test_a_newer_import_is_no_bump_no_event_and_no_run() -> None:
     assert first.count == 1
 
 
+def test_an_import_neither_begins_nor_ends_what_got_worse() -> None:
+    """The first build of our own may break after others' figures were imported: those are no run that was in order."""
+    before, broken = make_import(at=NOON - timedelta(days=9)), judged(later(1, make_broken(), toolchain="b"))
+
+    (bad,) = runner(before, broken).events
+    (still,) = runner(before, broken, AFTER).events
+    (mended,) = runner(before, broken, judged(later(2, toolchain="c"))).events
+
+    assert (bad.before, bad.state, still.state) == (None, "open", "open")
+    assert mended.fixed is not None
+    assert (mended.state, mended.fixed.label) == ("fixed", "c")
+
+
+def test_a_build_that_broke_before_all_others_is_with_the_first_that_did_not() -> None:
+    found = series(make_import(at=NOON - timedelta(days=9)), entry(make_record(make_broken())), entry(later(1)))
+
+    assert [point.segment for point in found.points] == [0, 1, 1]
+
+
 def test_imports_alone_are_shown_and_nothing_is_said_of_them() -> None:
     """No verdict, no step, no page of a run, no place among devices."""
     levels = [40.0] * 6 + [80.0] * 6
