@@ -119,15 +119,17 @@ def _cases(series: Iterable[Series], runs: Container[str]) -> Mapping[str, set[t
 
 
 def _improved(series: Iterable[Series], label: str) -> Iterator[Improvement]:
-    """What checks call improved with a toolchain, and did not when they last judged another one."""
+    """What checks call improved with a toolchain, by how much, and did not when they last judged another one."""
     for each in series:
         judged = [point for point in each.points if point.usual and point.case.said]
         if not judged or judged[-1].label != label:
             continue
         before = next((point.case for point in reversed(judged) if point.label != label), None)
         for said in judged[-1].case.said:
-            known = before.verdict(said.metric) if before and said.metric else None
-            if said.outcome == "improved" and (known is None or known.outcome != "improved"):
+            if said.outcome != "improved" or said.metric is None or said.loss is None:
+                continue
+            known = before.verdict(said.metric) if before else None
+            if known is None or known.outcome != "improved":
                 yield Improvement(runner=each.runner, key=each.key, said=said, reference=judged[-1].run.reference)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 from factories import CASE, make_broken, make_case, make_record, make_toolchain, sha
 from site_entries import OTHER, entry, judged, later, runner, slow
@@ -73,6 +76,21 @@ def test_what_was_improved_with_the_toolchain_before_is_no_news() -> None:
     assert second is not None
     assert [each.key for each in first.improved] == [CASE]
     assert second.improved == ()
+
+
+def test_what_became_better_by_no_known_size_is_left_to_its_series() -> None:
+    """A report may lack the numbers of a verdict."""
+    reference = make_record(toolchain="a")
+    told = judged(later(1, make_case(decode=(60.0,), prefill=(1000.0,)), toolchain="b"), reference)
+    assert told.report is not None
+    bare = tuple(msgspec.structs.replace(each, loss=None) for each in told.report.verdicts)
+    untold = replace(told, report=msgspec.structs.replace(told.report, verdicts=bare))
+
+    full, without = runner(entry(reference), told).bump, runner(entry(reference), untold).bump
+
+    assert full is not None
+    assert without is not None
+    assert (len(full.improved), without.improved) == (1, ())
 
 
 def test_a_bump_that_mends_what_was_bad_says_so() -> None:
